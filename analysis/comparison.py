@@ -1,0 +1,118 @@
+"""How much faster is one algorithm than another? A function of the target loss, with intervals."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from analysis.errors import ResultsError
+from analysis.results import at_point, sweep_points
+from analysis.targets import bits_to_target, target_grid, time_to_target
+
+CONFIDENCE = 0.95
+
+
+def compare(
+    metrics: pd.DataFrame, targets: ArrayLike | None = None, baseline: str | None = None
+) -> pd.DataFrame:
+    """Time to target, bits to target and speedup over the baseline, for each target loss.
+
+    The speedup is the geometric mean over seeds of (time of the baseline) / (time of the
+    algorithm), paired by seed and sweep point: the same seed means the same graph, data and
+    stragglers. Its interval is Student's t on the log ratios.
+
+    Only seeds that reached a target can enter its means, so read them with the counts: where
+    `pairs < seeds` the missing ones are those that were too slow or diverged.
+
+    Args:
+        metrics: from `load`, or a part of it.
+        targets: training losses; None for `target_grid(metrics)`.
+        baseline: label of an algorithm; None for the first in the table, which is the first in
+            the scenario.
+
+    Returns:
+        One row per sweep point, target and algorithm: the sweep keys, `target_loss, algorithm,
+        baseline, seeds, reached` (seeds that reached the target), `time_s, time_low_s,
+        time_high_s` and `bits, bits_low, bits_high` (mean, least and most over the seeds that
+        reached it), `speedup, speedup_low, speedup_high` (95 % interval, NaN with fewer than two
+        pairs) and `pairs` (seeds in which both reached it).
+
+    Raises:
+        ResultsError: no algorithm has the label `baseline`.
+    """
+    labels = list(metrics["algorithm"].unique())
+    reference = labels[0] if baseline is None else baseline
+    if reference not in labels:
+        raise ResultsError(f"baseline = {reference!r}: must be one of {', '.join(labels)}")
+    wanted = target_grid(metrics) if targets is None else np.atleast_1d(np.asarray(targets, float))
+    frames = []
+    for number, point in enumerate(sweep_points(metrics)):
+        rows = at_point(metrics, point)
+        times = time_to_target(rows, wanted)
+        bits = bits_to_target(rows, wanted)
+        reference_s = _by_seed(times, reference, "time_s", len(wanted))
+        for label in rows["algorithm"].unique():
+            time_s = _by_seed(times, label, "time_s", len(wanted))
+            sent = _by_seed(bits, label, "bits_sent", len(wanted))
+            columns = {
+                **point,
+                "target_loss": wanted,
+                "algorithm": label,
+                "baseline": reference,
+                "seeds": len(time_s),
+                "reached": time_s.notna().sum().to_numpy(),
+                "time_s": time_s.mean().to_numpy(),
+                "time_low_s": time_s.min().to_numpy(),
+                "time_high_s": time_s.max().to_numpy(),
+                "bits": sent.mean().to_numpy(),
+                "bits_low": sent.min().to_numpy(),
+                "bits_high": sent.max().to_numpy(),
+                **_speedup(reference_s, time_s),
+                "_point": number,
+                "_target": np.arange(len(wanted)),
+            }
+            frames.append(pd.DataFrame(columns))
+    # Targets before algorithms within a point: rows to be compared stand together.
+    table = pd.concat(frames, ignore_index=True).sort_values(["_point", "_target"], kind="stable")
+    return table.drop(columns=["_point", "_target"]).reset_index(drop=True)
+
+
+def log_ratio_interval(ratios: ArrayLike) -> tuple[float, float, float]:
+    """Geometric mean of ratios and its 95 % Student t interval on their logarithms.
+
+    Args:
+        ratios: positive, shape (pairs,).
+
+    Returns:
+        (mean, low, high); low and high are NaN for a single ratio, all three for none.
+    """
+    logs = np.log(np.asarray(ratios, dtype=np.float64))
+    if not len(logs):
+        return np.nan, np.nan, np.nan
+    mean = float(logs.mean())
+    if len(logs) == 1:
+        return float(np.exp(mean)), np.nan, np.nan
+    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(logs) - 1))
+    half = quantile * float(logs.std(ddof=1)) / np.sqrt(len(logs))
+    return float(np.exp(mean)), float(np.exp(mean - half)), float(np.exp(mean + half))
+
+
+def _by_seed(long: pd.DataFrame, label: str, column: str, targets: int) -> pd.DataFrame:
+    """Seeds as rows, targets by their position as columns."""
+    rows = long[long["algorithm"] == label]
+    values = {seed: part[column].to_numpy() for seed, part in rows.groupby("seed")}
+    return pd.DataFrame.from_dict(values, orient="index", columns=range(targets), dtype=float)
+
+
+def _speedup(reference_s: pd.DataFrame, time_s: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    seeds = reference_s.index.intersection(time_s.index)
+    reference, own = reference_s.loc[seeds].to_numpy(), time_s.loc[seeds].to_numpy()
+    # A target met before training takes no time at all, and has no ratio.
+    usable = (reference > 0) & (own > 0)
+    ratios = np.divide(reference, own, where=usable, out=np.ones_like(own))
+    rows = [log_ratio_interval(ratios[usable[:, t], t]) for t in range(own.shape[1])]
+    means, lows, highs = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    pairs = usable.sum(axis=0)
+    return {"speedup": means, "speedup_low": lows, "speedup_high": highs, "pairs": pairs}

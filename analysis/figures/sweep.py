@@ -1,0 +1,123 @@
+"""Figures `speedup-vs-<key>` and `round-time-vs-<key>`: how the answer moves with the setting."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import style
+from analysis.style import Look
+
+_MOST_TARGETS = 3
+
+
+def speedup_vs_key(table: pd.DataFrame, key: str, looks: Mapping[str, Look]) -> Figure:
+    """Time to target (above) and speedup (below) against one swept value, a column per target.
+
+    A point is missing where no seed reached the target, and hollow where only some did.
+
+    Args:
+        table: from `compare` on a few targets; all its other sweep keys constant.
+        key: a numeric sweep key, as a dotted name.
+        looks: from `style.looks`, of every algorithm.
+    """
+    # A target that no two reached says nothing about a speedup.
+    compared = table[(table["algorithm"] != table["baseline"]) & (table["pairs"] > 0)]
+    targets = (table if compared.empty else compared)["target_loss"].unique()
+    if len(targets) > _MOST_TARGETS:
+        targets = targets[np.linspace(0, len(targets) - 1, _MOST_TARGETS).round().astype(int)]
+    figure = style.new_figure(5.6)
+    panels = figure.subplots(2, len(targets), sharex=True, sharey="row", squeeze=False)
+    for (upper, lower), target in zip(panels.T, targets, strict=True):
+        rows = table[table["target_loss"] == target]
+        _curves(upper, rows, key, looks, ("time_s", "time_low_s", "time_high_s", "reached"))
+        _curves(lower, rows, key, looks, ("speedup", "speedup_low", "speedup_high", "pairs"))
+        upper.set_title(f"to a loss of {target:g}", fontsize="medium")
+        lower.set_xlabel(_name(key))
+        _value_axis(lower, table[key])
+    baseline = table["baseline"].iloc[0]
+    panels[0, 0].set_ylabel("time to target [s]")
+    panels[1, 0].set_ylabel(f"speedup over {baseline}")
+    _ratio_axis(panels[0, 0], table["time_s"])
+    _ratio_axis(panels[1, 0], pd.concat([table["speedup"], pd.Series([1.0])]))
+    caption = "bars: range over seeds (top), 95 % interval (bottom)"
+    several = table["seeds"].max() > 1
+    handles = style.curve_handles(looks, list(table["algorithm"].unique()))
+    if table["reached"].between(1, table["seeds"] - 1).any():
+        hollow: dict[str, Any] = {"color": style.GREY, "ls": "", "markerfacecolor": "white"}
+        handles.append(Line2D([], [], marker="o", label="some seeds only", **hollow))
+    style.legend_above(figure, handles, caption if several else "one seed")
+    return figure
+
+
+def round_time_vs_key(table: pd.DataFrame, key: str, looks: Mapping[str, Look]) -> Figure:
+    """Simulated time per round against one swept value; what a run without training can tell.
+
+    Args:
+        table: from `round_times`; all its other sweep keys constant.
+        key: a numeric sweep key, as a dotted name.
+        looks: from `style.looks`, of every algorithm.
+    """
+    figure = style.new_figure(4.4)
+    axes = figure.subplots()
+    whole = table.assign(reached=table["seeds"])
+    _curves(axes, whole, key, looks, ("round_s", "round_low_s", "round_high_s", "reached"))
+    _ratio_axis(axes, table["round_s"])
+    _value_axis(axes, table[key])
+    axes.set_xlabel(_name(key))
+    axes.set_ylabel("time per round [s]")
+    handles = style.curve_handles(looks, list(table["algorithm"].unique()))
+    several = table["seeds"].max() > 1
+    style.legend_above(figure, handles, "bars: range over seeds" if several else "one seed")
+    return figure
+
+
+def _curves(
+    axes: Axes,
+    table: pd.DataFrame,
+    key: str,
+    looks: Mapping[str, Look],
+    columns: tuple[str, str, str, str],
+) -> None:
+    mean, low, high, count = columns
+    for label, rows in table.groupby("algorithm", sort=False):
+        along = rows.sort_values(key)
+        value = along[mean]
+        reach = np.array([value - along[low], along[high] - value])
+        bars = np.nan_to_num(np.maximum(reach, 0))  # no interval: no bar
+        line = looks[str(label)].line()
+        axes.errorbar(along[key], value, yerr=bars, capsize=2, elinewidth=0.9, **line)
+        partly = along[along[count] < along["seeds"]]
+        hollow = line | {"linestyle": "", "markerfacecolor": "white", "zorder": 5}
+        axes.plot(partly[key], partly[mean], **hollow)
+
+
+def _value_axis(axes: Axes, values: pd.Series) -> None:
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high / low > 20:
+        axes.set_xscale("log")
+        style.plain_log_ticks(axes.xaxis, low, high)
+
+
+def _ratio_axis(axes: Axes, values: pd.Series) -> None:
+    known = values[np.isfinite(values) & (values > 0)]
+    if known.empty:
+        return
+    low, high = float(known.min()) / 1.3, float(known.max()) * 1.3
+    axes.set_yscale("log")
+    style.plain_log_ticks(axes.yaxis, low, high)
+    axes.set_ylim(low, high)
+
+
+def _name(key: str) -> str:
+    """The last word of a key, with its unit set apart: `network.latency_s` is `latency [s]`."""
+    word = key.rsplit(".", 1)[-1]
+    units = {"s": "s", "bps": "bit/s", "bits": "bit", "sps": "samples/s"}
+    stem, _, unit = word.rpartition("_")
+    if stem and unit in units:
+        return f"{stem.replace('_', ' ')} [{units[unit]}]"
+    return word.replace("_", " ")

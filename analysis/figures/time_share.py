@@ -1,0 +1,49 @@
+"""Figure `time-share`: where the workers' time went under each method."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from analysis import style
+from analysis.figures.timeline import BARS
+from analysis.time_shares import OTHER, PRIORITY
+
+_OTHER_BAR: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.5", "linewidth": 0.5}
+
+
+def time_share(shares: pd.DataFrame) -> Figure:
+    """One bar per algorithm, percent of worker time, mean over seeds.
+
+    Args:
+        shares: from `time_shares`, of one sweep point.
+    """
+    means = shares.groupby("algorithm", sort=False)[[*PRIORITY, OTHER]].mean() * 100
+    figure = style.new_figure(1.5 + 0.45 * len(means))
+    axes = figure.subplots()
+    handles = []
+    left = pd.Series(0.0, index=means.index)
+    for kind in (*PRIORITY, OTHER):
+        if means[kind].max() < 0.05:
+            continue
+        bar = BARS.get(kind, _OTHER_BAR)
+        axes.barh(means.index, means[kind], left=left, height=0.68, zorder=2, **bar)
+        for place, (start, share) in enumerate(zip(left, means[kind], strict=True)):
+            if share >= 7:  # a number needs that much room
+                ink: dict[str, Any] = (
+                    {"color": "white"} if kind == "compute" else {"color": "black"}
+                )
+                box = None if kind == "compute" else {"fc": "white", "ec": "none", "pad": 1.5}
+                middle = start + share / 2
+                axes.text(middle, place, f"{share:.0f}", ha="center", va="center", bbox=box, **ink)
+        handles.append(Patch(label="cut off or absent" if kind == OTHER else kind, **bar))
+        left = left + means[kind]
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("share of worker time [%]")
+    axes.set_ylabel("algorithm")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    style.legend_above(figure, handles)
+    return figure

@@ -1,0 +1,140 @@
+"""Figure `timeline`: a few workers under every method, over its first rounds.
+
+It shows at a glance what the paper's reply to its reviewers draws: under a deadline all workers
+stop together and then exchange; asynchronous ones never wait.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analysis import style
+from analysis.results import load_timeline
+
+ROUNDS = 3
+WORKERS = 6
+_LANE = 0.62  # height of a bar, in lanes
+_MANY_STEPS = 15  # in a lane; their ticks are thinner
+# Dark, middle and pale, so that the three are told apart in grey as well.
+BARS: Mapping[str, dict[str, Any]] = {
+    "wait": {"facecolor": "0.95", "edgecolor": "0.72", "hatch": "....", "linewidth": 0.5},
+    "send": {"facecolor": "#f2c14e", "edgecolor": "#9a6700", "hatch": "//////", "linewidth": 0.5},
+    "compute": {"facecolor": "#0173b2", "edgecolor": "white", "linewidth": 0.5},
+}
+
+
+def timeline(
+    folder: str | Path,
+    finished: pd.DataFrame,
+    metrics: pd.DataFrame,
+    workers: int = WORKERS,
+    until_s: float | None = None,
+) -> Figure:
+    """One panel per method, one lane per worker, the same time axis for all.
+
+    The workers are the same in every panel, evenly spaced from the slowest to the fastest. A dark
+    tick closes a step: the worker goes on from its new model. Dots under a lane are messages that
+    arrive.
+
+    Args:
+        folder: what `desim run` wrote.
+        finished: from `trials`, of one sweep point; its first seed is drawn.
+        metrics: from `load`, of the same.
+        workers: how many to show.
+        until_s: end of the time axis in simulated s; None for three rounds of the method with
+            the longest rounds.
+    """
+    shown = finished.groupby("algorithm", sort=False).head(1)
+    end_s = _window_s(metrics, shown) if until_s is None else until_s
+    chosen = _spread_by_speed(folder, shown.iloc[0], end_s, workers)
+    figure = style.new_figure(0.9 + len(shown) * (0.34 + 0.17 * len(chosen)))
+    panels = np.atleast_1d(figure.subplots(len(shown), 1, sharex=True))
+    for axes, row in zip(panels, shown.to_dict("records"), strict=True):
+        spans = load_timeline(folder, row["trial"], workers=chosen, until_s=end_s)
+        for lane, worker in enumerate(chosen):
+            _draw_lane(axes, spans[spans["worker"] == worker], lane)
+        axes.set_title(row["algorithm"], loc="left", fontsize="medium", pad=3)
+        axes.set_yticks(range(len(chosen)), [str(worker) for worker in chosen])
+        axes.set_ylim(len(chosen) - 0.4, -0.6)  # the slowest on top
+        axes.tick_params(axis="y", length=0, labelsize="small")
+        axes.spines["left"].set_visible(False)
+        axes.grid(visible=False, axis="y")
+        axes.set_axisbelow(True)
+    for axes in panels[:-1]:
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(axis="x", length=0)
+    panels[-1].set_xlim(0, end_s)
+    panels[-1].set_xlabel("simulated time [s]")
+    figure.supylabel("worker, from the slowest to the fastest", fontsize="medium")
+    style.legend_above(figure, _handles())
+    return figure
+
+
+def _window_s(metrics: pd.DataFrame, shown: pd.DataFrame) -> float:
+    """Simulated s that `ROUNDS` rounds of the slowest method take on average."""
+    last = metrics[metrics["trial"].isin(shown["trial"])].groupby("trial").last()
+    paces = (last["time_s"] / last["round"])[last["round"] > 0]
+    return float(ROUNDS * paces.max()) if len(paces) else float(shown["time_s"].max())
+
+
+def _spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count: int) -> list[int]:
+    """Workers from the slowest to the fastest in samples per second, evenly spaced by rank."""
+    spans = load_timeline(
+        folder,
+        trial["trial"],
+        kinds=["compute"],
+        until_s=until_s,
+        columns=("worker", "start_s", "end_s", "samples"),
+    )
+    spans["busy_s"] = spans["end_s"] - spans["start_s"]
+    sums = spans.groupby("worker")[["samples", "busy_s"]].sum()
+    speed_sps = sums["samples"] / sums["busy_s"]
+    ranked = speed_sps.sort_values(kind="stable").index.to_numpy()
+    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
+    return [int(ranked[place]) for place in places]
+
+
+def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: int) -> None:
+    top = lane - _LANE / 2
+    compute = spans[spans["kind"] == "compute"]
+    for order, (kind, bar) in enumerate(BARS.items()):
+        rows = spans[spans["kind"] == kind]
+        axes.broken_barh(_extents(rows), (top, _LANE), zorder=2 + order, **bar)
+    # A worker that goes on computing while it sends: the sending shows as a strip on its bar.
+    sends = spans[spans["kind"] == "send"]
+    beside = [
+        bool(((compute["start_s"] < row.end_s) & (compute["end_s"] > row.start_s)).any())
+        for row in sends.itertuples()
+    ]
+    strip = (lane + _LANE / 6, _LANE / 3)
+    axes.broken_barh(_extents(sends[beside]), strip, zorder=6, **BARS["send"])
+    closed_s = compute.groupby("step")["start_s"].min().iloc[1:]
+    ink = 1.8 if len(closed_s) <= _MANY_STEPS else 0.9
+    axes.vlines(closed_s, lane - 0.44, lane + 0.40, color="black", lw=ink, zorder=7)
+    arrived_s = spans.loc[spans["kind"] == "receive", "end_s"].unique()
+    level = np.full(len(arrived_s), lane + 0.44)
+    axes.plot(arrived_s, level, ls="", marker=".", ms=2.2, color=style.GREY, zorder=4)
+
+
+def _extents(rows: pd.DataFrame) -> list[tuple[float, float]]:
+    return list(zip(rows["start_s"], rows["end_s"] - rows["start_s"], strict=True))
+
+
+def _handles() -> list[Patch | Line2D]:
+    bars: list[Patch | Line2D] = [
+        Patch(label=kind, **bar) for kind, bar in reversed(list(BARS.items()))
+    ]
+    tick: dict[str, Any] = {"color": "black", "ls": "", "marker": "|", "ms": 12, "mew": 1.8}
+    dots: dict[str, Any] = {"color": style.GREY, "ls": "", "marker": ".", "ms": 4}
+    return [
+        *bars,
+        Line2D([], [], label="new model", **tick),
+        Line2D([], [], label="arrival", **dots),
+    ]

@@ -1,0 +1,163 @@
+"""Writes everything that a results folder can tell into its `report/`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import style
+from analysis.comparison import compare
+from analysis.figures.loss import loss_vs_time
+from analysis.figures.sweep import round_time_vs_key, speedup_vs_key
+from analysis.figures.targets import bits_to_target, speedup_vs_target
+from analysis.figures.time_share import time_share
+from analysis.figures.timeline import timeline
+from analysis.results import (
+    at_point,
+    load,
+    scenario,
+    sweep_keys,
+    sweep_points,
+    trials,
+    unfinished,
+)
+from analysis.style import Look
+from analysis.summary import round_times, summary, summary_cells
+from analysis.targets import round_targets, target_grid
+from analysis.time_shares import time_shares
+
+MOST_POINTS = 4
+
+
+def report(folder: str | Path, baseline: str | None = None) -> list[Path]:
+    """Writes the figures that apply (PNG and SVG), `speedup.csv` and an index, `report.md`.
+
+    Each point of the sweep gets its own figures if there are no more than four, and each numeric
+    sweep key one figure of its own.
+
+    Args:
+        folder: what `desim run` wrote; `report/` is made in it.
+        baseline: label of the algorithm that speedups refer to; None for the scenario's first.
+
+    Returns:
+        The files written, `report.md` first.
+
+    Raises:
+        ResultsError: no results, or an unknown baseline.
+    """
+    root = Path(folder)
+    metrics, finished = load(root), trials(root)
+    table = summary(root, baseline)
+    home = root / "report"
+    home.mkdir(exist_ok=True)
+    pictures: list[Path] = []
+    with style.applied():
+        for name, figure in _figures(root, metrics, finished, baseline):
+            pictures += style.save(figure, home, name)
+    tables = []
+    trained = _trained(metrics, finished)
+    if len(trained) and len(target_grid(trained)):
+        tables.append(home / "speedup.csv")
+        compare(trained, baseline=baseline).to_csv(tables[0], index=False)
+    index = home / "report.md"
+    index.write_text(_index(root, finished, table, round_times(metrics), pictures, tables))
+    return [index, *tables, *pictures]
+
+
+def _trained(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:
+    return metrics[metrics["trial"].isin(finished.loc[finished["train"], "trial"])]
+
+
+def _figures(
+    root: Path, metrics: pd.DataFrame, finished: pd.DataFrame, baseline: str | None
+) -> Iterator[tuple[str, Figure]]:
+    looks = style.looks([str(label) for label in metrics["algorithm"].unique()])
+    points = sweep_points(finished)
+    if len(points) <= MOST_POINTS:
+        for point in points:
+            runs = at_point(finished, point)
+            rows = at_point(metrics, point)
+            for name, figure in _point_figures(root, rows, runs, looks, baseline):
+                yield name + _suffix(point), figure
+    yield from _sweep_figures(metrics, finished, looks, baseline)
+
+
+def _point_figures(
+    root: Path,
+    metrics: pd.DataFrame,
+    finished: pd.DataFrame,
+    looks: Mapping[str, Look],
+    baseline: str | None,
+) -> Iterator[tuple[str, Figure]]:
+    trained = _trained(metrics, finished)
+    runs = finished[finished["train"]]
+    if len(trained):
+        yield "loss-vs-time", loss_vs_time(trained, runs, looks)
+    if len(trained) and len(target_grid(trained)):
+        table = compare(trained, baseline=baseline)
+        yield "speedup-vs-target", speedup_vs_target(table, runs, looks)
+        yield "bits-to-target", bits_to_target(table, runs, looks)
+    yield "timeline", timeline(root, finished, metrics)
+    yield "time-share", time_share(time_shares(root, finished))
+
+
+def _sweep_figures(
+    metrics: pd.DataFrame,
+    finished: pd.DataFrame,
+    looks: Mapping[str, Look],
+    baseline: str | None,
+) -> Iterator[tuple[str, Figure]]:
+    trained = _trained(metrics, finished)
+    keys = sweep_keys(finished)
+    targets = round_targets(trained)
+    for key in keys:
+        if not pd.api.types.is_numeric_dtype(finished[key]) or finished[key].nunique() < 2:
+            continue
+        others = [other for other in keys if other != key]
+        for point in sweep_points(finished[others]) if others else [{}]:
+            name = f"{_slug(key)}{_suffix(point)}"
+            if len(targets):
+                table = compare(at_point(trained, point), targets, baseline)
+                yield f"speedup-vs-{name}", speedup_vs_key(table, key, looks)
+            elif not len(trained):
+                table = round_times(at_point(metrics, point))
+                yield f"round-time-vs-{name}", round_time_vs_key(table, key, looks)
+
+
+def _suffix(point: Mapping[str, Any]) -> str:
+    return "".join(f"--{_slug(key)}={_slug(str(value))}" for key, value in point.items())
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text)
+
+
+def _index(
+    root: Path,
+    finished: pd.DataFrame,
+    table: pd.DataFrame,
+    pace: pd.DataFrame,
+    pictures: list[Path],
+    tables: list[Path],
+) -> str:
+    name = scenario(root).get("name", root.name)
+    begun = unfinished(root)
+    state = f"{len(finished)} finished trials"
+    if begun or not (root / "manifest.json").is_file():
+        state += f", {begun} unfinished: the run is not complete, and this report covers a part"
+    parts = [f"# {name}", f"{state}."]
+    if "target_loss" in table:
+        parts += ["## Time to target", _markdown(summary_cells(table))]
+    parts += ["## Pace", _markdown(summary_cells(pace))]
+    if tables:
+        parts.append("Every target of the figures: [speedup.csv](speedup.csv).")
+    parts += [f"## {path.stem}\n\n![{path.stem}]({path.name})" for path in pictures[::2]]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(cells: pd.DataFrame) -> str:
+    rows = [list(cells.columns), ["---"] * len(cells.columns), *cells.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)

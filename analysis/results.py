@@ -1,0 +1,210 @@
+"""Reads a results folder: the manifests, the metrics and the timelines of its finished trials."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from analysis.errors import ResultsError
+
+METRICS = (
+    "trial",
+    "algorithm",
+    "seed",
+    "time_s",
+    "round",
+    "steps",
+    "samples",
+    "bits_sent",
+    "train_loss",
+    "test_loss",
+    "test_accuracy",
+    "grad_norm_sq",
+    "consensus_error",
+)
+KINDS = ("compute", "wait", "send", "receive")
+_MANIFEST = (
+    "trial",
+    "algorithm",
+    "kind",
+    "seed",
+    "status",
+    "diverged_at_s",
+    "stopped_by",
+    "time_s",
+    "workers",
+    "train",
+)
+
+
+def load(folder: str | Path) -> pd.DataFrame:
+    """Metrics of all finished trials, one row per evaluation.
+
+    Args:
+        folder: what `desim run` wrote.
+
+    Returns:
+        The columns of `metrics.parquet` (times in simulated s, sizes in bits) and one column per
+        sweep key, sorted by sweep point, algorithm in the order of the scenario, seed and time.
+
+    Raises:
+        ResultsError: the folder does not exist or holds no finished trial.
+    """
+    root = Path(folder)
+    finished = trials(root)
+    keys = sweep_keys(finished)
+    frames = []
+    for row in finished.to_dict("records"):
+        frame = pq.read_table(root / "trials" / row["trial"] / "metrics.parquet").to_pandas()
+        # The manifest's values win, so that this table and `trials` join on equal types.
+        frames.append(frame.assign(**{key: row[key] for key in keys}).sort_values("time_s"))
+    return pd.concat(frames, ignore_index=True)
+
+
+def trials(folder: str | Path) -> pd.DataFrame:
+    """One row per finished trial: its manifest, with one column per sweep key.
+
+    Args:
+        folder: what `desim run` wrote.
+
+    Returns:
+        Columns `trial, algorithm, kind, seed, status, diverged_at_s, stopped_by, time_s, workers,
+        train` and the sweep keys, in the order of `load`. `diverged_at_s` is NaN for a trial that
+        did not diverge.
+
+    Raises:
+        ResultsError: the folder does not exist or holds no finished trial.
+    """
+    root = Path(folder)
+    labels = [str(entry["label"]) for entry in scenario(root).get("algorithms", [])]
+    manifests = [json.loads(path.read_text()) for path in root.glob("trials/*/manifest.json")]
+    if not manifests:
+        raise ResultsError(
+            f"{root}: holds no finished trial ({unfinished(root)} unfinished); a finished trial "
+            f"has a manifest.json: call `desim run` again, it goes on where it stopped"
+        )
+    keys = sorted({key for manifest in manifests for key in manifest["sweep"]})
+    frame = pd.DataFrame(
+        [
+            {name: manifest[name] for name in _MANIFEST}
+            | {key: _scalar(manifest["sweep"].get(key)) for key in keys}
+            for manifest in manifests
+        ]
+    )
+    frame["diverged_at_s"] = frame["diverged_at_s"].astype(float)
+    ranks = {"algorithm": {label: rank for rank, label in enumerate(labels)}}
+    ranks |= {key: _natural_ranks(frame[key]) for key in keys}
+    order = frame[[*keys, "algorithm", "seed", "trial"]].copy()
+    for name, rank in ranks.items():
+        order[name] = [rank.get(value, len(rank)) for value in order[name]]
+    return frame.loc[order.sort_values(list(order.columns)).index].reset_index(drop=True)
+
+
+def load_timeline(
+    folder: str | Path,
+    trial: str,
+    kinds: Sequence[str] | None = None,
+    workers: Iterable[int] | None = None,
+    until_s: float | None = None,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Who did what from when to when in one trial, reading no more of the file than is asked for.
+
+    Args:
+        folder: what `desim run` wrote.
+        trial: name of a finished trial.
+        kinds: of `compute, wait, send, receive`; None for all. `receive` has one row per message
+            and may be by far the longest.
+        workers: their numbers; None for all.
+        until_s: only what starts before this simulated time, in s; None for all.
+        columns: of `worker, kind, start_s, end_s, step, peer, bits, samples`; None for all.
+
+    Returns:
+        Rows in the order of the file, `kind` as a category.
+
+    Raises:
+        ResultsError: an unknown kind, or a trial that is not there or not finished.
+    """
+    home = Path(folder) / "trials" / trial
+    if not (home / "manifest.json").is_file():
+        raise ResultsError(
+            f"trial {trial!r}: no finished trial of this name in {folder}; "
+            f"`analysis.trials` lists those there are"
+        )
+    if unknown := sorted(set(kinds or ()) - set(KINDS)):
+        raise ResultsError(f"kinds = {unknown}: a timeline knows only {', '.join(KINDS)}")
+    filters: list[tuple[str, str, object]] = []
+    if kinds is not None:
+        filters.append(("kind", "in", list(kinds)))
+    if workers is not None:
+        filters.append(("worker", "in", [int(worker) for worker in workers]))
+    if until_s is not None:
+        filters.append(("start_s", "<", float(until_s)))
+    table = pq.read_table(
+        home / "timeline.parquet",
+        columns=None if columns is None else list(columns),
+        filters=filters or None,
+        read_dictionary=["kind"],  # millions of rows, four different words
+    )
+    return table.to_pandas()
+
+
+def scenario(folder: str | Path) -> dict[str, Any]:
+    """The scenario of a results folder, as it was resolved.
+
+    Raises:
+        ResultsError: the folder does not exist or is not a results folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ResultsError(f"{root}: no such folder; pass the one that `desim run` wrote")
+    path = root / "scenario.toml"
+    if not path.is_file():
+        raise ResultsError(
+            f"{root}: has no scenario.toml, so it is no results folder; "
+            f"pass the one that `desim run` wrote"
+        )
+    return tomllib.loads(path.read_text())
+
+
+def unfinished(folder: str | Path) -> int:
+    """Number of trials that were begun and have no manifest yet; they are left out everywhere."""
+    homes = [path for path in Path(folder).glob("trials/*") if path.is_dir()]
+    return sum(not (home / "manifest.json").is_file() for home in homes)
+
+
+def sweep_keys(frame: pd.DataFrame) -> list[str]:
+    """The sweep's own columns in a table from `load` or `trials`."""
+    return [name for name in frame.columns if name not in {*METRICS, *_MANIFEST}]
+
+
+def sweep_points(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The points of the sweep, in the order of the table; one empty point if there is no sweep."""
+    keys = sweep_keys(frame)
+    if not keys:
+        return [{}]
+    return list(frame[keys].drop_duplicates().to_dict("records"))
+
+
+def at_point(frame: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows of one point of the sweep."""
+    for key, value in point.items():
+        frame = frame[frame[key].isna() if pd.isna(value) else frame[key] == value]
+    return frame
+
+
+def _scalar(value: object) -> object:
+    """A sweep may run over whole tables of the scenario; a column needs a hashable value."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return json.dumps(value, sort_keys=True)
+
+
+def _natural_ranks(values: Iterable[Any]) -> dict[Any, int]:
+    """Numbers by size, then words by letter."""
+    ordered = sorted(set(values), key=lambda v: (isinstance(v, str), str(v) if v is None else v))
+    return {value: rank for rank, value in enumerate(ordered)}

@@ -1,0 +1,178 @@
+"""What all figures share: colours, lines, legends, axes and files.
+
+Colours are seaborn's colour-blind palette (Okabe and Ito's); every algorithm also has its own
+dashes and its own marker, so that a figure reads in grey and at half the width of a page.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+WIDTH_IN = 6.4
+DPI = 200
+BAND_ALPHA = 0.18
+GREY = "0.35"
+# Room that a legend entry needs: its line with the gaps, and a letter of its label, at 11 points.
+_HANDLE_IN, _LETTER_IN = 0.72, 0.086
+
+_DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (9, 2)),
+)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one algorithm is drawn, in every figure."""
+
+    colour: tuple[float, float, float]
+    dashes: Any
+    marker: str
+
+    def line(self) -> dict[str, Any]:
+        """Keywords of `Axes.plot` for its curve."""
+        return {"color": self.colour, "linestyle": self.dashes, "marker": self.marker}
+
+
+def looks(algorithms: Sequence[str]) -> dict[str, Look]:
+    """One look per algorithm, by its place in the scenario."""
+    palette = sns.color_palette("colorblind", 10)
+    return {
+        label: Look(palette[n % 10], _DASHES[n % len(_DASHES)], _MARKERS[n % len(_MARKERS)])
+        for n, label in enumerate(algorithms)
+    }
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draws and saves in this style, and leaves matplotlib's settings as they were."""
+    settings = {
+        **sns.axes_style("ticks"),
+        **sns.plotting_context("notebook", font_scale=1.0),
+        "axes.grid": True,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "grid.color": "0.9",
+        "grid.linewidth": 0.7,
+        "hatch.linewidth": 0.8,
+        "legend.fontsize": 11,
+        "legend.frameon": False,
+        "legend.title_fontsize": 10,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5.5,
+        "svg.hashsalt": "desim",  # else every file would have other ids
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def new_figure(height_in: float) -> Figure:
+    """An empty figure, bound to no window system."""
+    return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Writes `name.png` and `name.svg`; the same figure gives the same bytes.
+
+    Args:
+        figure: drawn inside `applied()`.
+        folder: exists.
+        name: without an ending; may hold dots.
+    """
+    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+    with applied():
+        figure.savefig(png, dpi=DPI)
+        figure.savefig(svg, metadata={"Date": None})
+    return [png, svg]
+
+
+def legend_above(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
+    """A legend above the axes, where it covers no curve."""
+    widths = [_HANDLE_IN + _LETTER_IN * len(str(handle.get_label())) for handle in handles]
+    columns = len(widths)
+    while columns > 1 and _legend_width_in(widths, columns) > WIDTH_IN:
+        columns -= 1
+    figure.legend(
+        handles=list(handles),
+        loc="outside upper center",
+        ncols=columns,
+        title=title or None,
+        handlelength=2.8,
+        columnspacing=1.0,
+    )
+
+
+def _legend_width_in(widths: Sequence[float], columns: int) -> float:
+    """Matplotlib fills a legend column by column, the first ones one entry longer."""
+    rows, longer = divmod(len(widths), columns)
+    total, start = 0.0, 0
+    for column in range(columns):
+        end = start + rows + (column < longer)
+        total += max(widths[start:end])
+        start = end
+    return total
+
+
+def curve_handles(looks: Mapping[str, Look], algorithms: Sequence[str]) -> list[Line2D]:
+    """Legend entries of the given algorithms."""
+    return [Line2D([], [], label=label, **looks[label].line()) for label in algorithms]
+
+
+def seeds_caption(finished: pd.DataFrame, speedup: bool = False) -> str:
+    """What a line and a band are, from the number of seeds per algorithm."""
+    counts = finished.groupby("algorithm")["seed"].nunique()
+    fewest, most = int(counts.min()), int(counts.max())
+    if most == 1:
+        return "one seed"
+    seeds = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    if speedup:
+        return f"mean of {seeds}; band: range over seeds (top), 95 % interval (bottom)"
+    return f"mean of {seeds}; band: range over seeds"
+
+
+def marks(count: int, place: int, of: int) -> list[int]:
+    """Which points of a curve carry its marker: about seven, and never those of another curve."""
+    if count <= 8:
+        return list(range(count))
+    step = count / 7
+    return [int((k + (place + 0.5) / of) * step) for k in range(7)]
+
+
+def loss_axis(axes: Axes, which: str, values: NDArray[np.float64]) -> None:
+    """Log scale with plain numbers; a linear one if losses are not all positive."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    finite = values[np.isfinite(values)]
+    if not len(finite) or finite.min() <= 0:
+        return
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    plain_log_ticks(axis, float(finite.min()), float(finite.max()))
+
+
+def plain_log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks at 0.5, 1, 2 rather than at powers of ten alone: losses rarely span many decades."""
+    ratio = high / low
+    if ratio < 2.5:
+        axis.set_major_locator(MaxNLocator(nbins=6))
+    else:
+        subs = (1.0,) if ratio > 3000 else (1.0, 2.0, 5.0) if ratio > 8 else (1.0, 1.5, 2, 3, 5, 7)
+        axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

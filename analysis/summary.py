@@ -1,0 +1,190 @@
+"""The tables: time to target at a few round targets, and the pace of the rounds."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from analysis.comparison import compare
+from analysis.results import at_point, load, sweep_keys, sweep_points, trials
+from analysis.targets import round_targets
+
+
+def summary(folder: str | Path, baseline: str | None = None) -> pd.DataFrame:
+    """Who reached which loss when: one row per sweep point, target and algorithm.
+
+    Args:
+        folder: what `desim run` wrote.
+        baseline: label of the algorithm that speedups refer to; None for the scenario's first.
+
+    Returns:
+        The columns of `compare` at three to five round targets, and `diverged` (number of seeds)
+        and `diverged_at_s` (the earliest, in simulated s; NaN if none). Where no loss moved,
+        one target that is NaN and that nobody reached. For a run without training, the table of
+        `round_times` instead.
+
+    Raises:
+        ResultsError: no results, or an unknown baseline.
+    """
+    metrics, finished = load(folder), trials(folder)
+    if not finished["train"].any():
+        return round_times(metrics)
+    trained = metrics[metrics["trial"].isin(finished.loc[finished["train"], "trial"])]
+    targets = round_targets(trained)
+    table = compare(trained, targets if len(targets) else [math.nan], baseline)
+    counts, firsts = [], []
+    for row in table.to_dict("records"):
+        point = {key: row[key] for key in sweep_keys(finished)}
+        same = at_point(finished, point | {"algorithm": row["algorithm"]})
+        counts.append(int((same["status"] == "diverged").sum()))
+        firsts.append(same["diverged_at_s"].min())
+    return table.assign(diverged=counts, diverged_at_s=firsts)
+
+
+def round_times(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The pace of each algorithm, which does not depend on what it learns.
+
+    Args:
+        metrics: from `load`, or a part of it.
+
+    Returns:
+        One row per sweep point and algorithm: the sweep keys, `algorithm, seeds`, and means over
+        seeds of `rounds`, `time_s` (simulated, at the last evaluation), `round_s` (simulated s
+        per round, a round being the mean number of local steps) and `round_bits` (bits on all
+        links per round), with `round_low_s` and `round_high_s`, the fastest and the slowest seed.
+    """
+    rows = []
+    for point in sweep_points(metrics):
+        for label, part in at_point(metrics, point).groupby("algorithm", sort=False):
+            last = part.groupby("trial", sort=False).last()
+            rounds = last["round"].where(last["round"] > 0)  # no round done: no pace
+            round_s = last["time_s"] / rounds
+            rows.append(
+                {
+                    **point,
+                    "algorithm": label,
+                    "seeds": len(last),
+                    "rounds": last["round"].mean(),
+                    "time_s": last["time_s"].mean(),
+                    "round_s": round_s.mean(),
+                    "round_low_s": round_s.min(),
+                    "round_high_s": round_s.max(),
+                    "round_bits": (last["bits_sent"] / rounds).mean(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def summary_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """What `summary` returned, as text for people: units, intervals, and who did not get there.
+
+    Args:
+        table: from `summary`.
+
+    Returns:
+        One column of text per column to show, headed as it should be.
+    """
+    rows = table.to_dict("records")
+    given = set(table.columns)
+    keys = _point_keys(table)
+    words = [key.rsplit(".", 1)[-1] for key in keys]
+    heads = words if len(set(words)) == len(words) else keys
+    point = {
+        head: [_plain(row[key]) for row in rows] for head, key in zip(heads, keys, strict=True)
+    }
+    if "target_loss" not in given:
+        cells = {
+            "algorithm": [row["algorithm"] for row in rows],
+            "rounds": [_plain(row["rounds"]) for row in rows],
+            "simulated time": [_seconds(row["time_s"]) for row in rows],
+            "time per round": [_seconds(row["round_s"]) for row in rows],
+            "bits per round": [format_bits(row["round_bits"]) for row in rows],
+        }
+    else:
+        cells = {
+            "target loss": [_plain(row["target_loss"]) for row in rows],
+            "algorithm": [row["algorithm"] for row in rows],
+            "time to target": [_time_cell(row) for row in rows],
+            f"speedup over {rows[0]['baseline']} (95 %)": [_speedup_cell(row) for row in rows],
+            "bits to target": [format_bits(row["bits"]) for row in rows],
+            "note": [_note(row) for row in rows],
+        }
+    return pd.DataFrame(point | cells)
+
+
+def summary_table(table: pd.DataFrame, title: str = "") -> Table:
+    """What `summary` returned, for the terminal.
+
+    Args:
+        table: from `summary`.
+        title: put above it; none if empty.
+    """
+    cells = summary_cells(table)
+    words = {"algorithm", "note"}
+    rendered = Table(title=title or None)
+    for name in cells.columns:
+        rendered.add_column(name, justify="left" if name in words else "right")
+    # A section per question: a point of the sweep and a target.
+    asked = list(cells.columns[: list(cells.columns).index("algorithm")])
+    first = (cells[asked] != cells[asked].shift()).any(axis=1)
+    cells.loc[~first, asked] = ""
+    for row, begins in zip(cells.itertuples(index=False), first, strict=True):
+        if begins:
+            rendered.add_section()
+        rendered.add_row(*row)
+    return rendered
+
+
+def format_bits(bits: float) -> str:
+    """Bits with a decimal prefix: `format_bits(3.18e6) == "3.18 Mbit"`; a dash for NaN."""
+    if not math.isfinite(bits):
+        return "-"
+    prefixes = ("", "k", "M", "G", "T", "P", "E")
+    step = min(int(math.log10(bits) // 3), len(prefixes) - 1) if bits >= 1 else 0
+    return f"{bits / 1000**step:.3g} {prefixes[step]}bit"
+
+
+def _point_keys(table: pd.DataFrame) -> list[str]:
+    before = list(table.columns[: list(table.columns).index("algorithm")])
+    return [name for name in before if name != "target_loss"]
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _seconds(time_s: float) -> str:
+    return f"{time_s:.4g} s" if np.isfinite(time_s) else "-"
+
+
+def _time_cell(row: dict[str, Any]) -> str:
+    return _seconds(row["time_s"]) if row["reached"] else "not reached"
+
+
+def _speedup_cell(row: dict[str, Any]) -> str:
+    if row["algorithm"] == row["baseline"]:
+        return "1" if row["reached"] else "-"
+    if not row["pairs"]:
+        return "-"
+    interval = f" ({row['speedup_low']:.2f} - {row['speedup_high']:.2f})"
+    return f"{row['speedup']:.2f}" + (interval if row["pairs"] > 1 else " (one seed)")
+
+
+def _note(row: dict[str, Any]) -> str:
+    """Whatever a mean over only some of the seeds would hide."""
+    notes = []
+    if 0 < row["reached"] < row["seeds"]:
+        notes.append(f"reached by {row['reached']} of {row['seeds']} seeds")
+    if row["reached"] and not row["pairs"]:
+        notes.append(f"{row['baseline']} did not reach it")
+    elif row["pairs"] < row["reached"]:
+        notes.append(f"{row['baseline']} reached it in {row['pairs']} of these")
+    if row["diverged"]:
+        notes.append(
+            f"{row['diverged']} of {row['seeds']} seeds diverged, first at "
+            f"{_seconds(row['diverged_at_s'])}"
+        )
+    return "; ".join(notes)

@@ -1,0 +1,1 @@
+"""Training methods, one file each, written as one worker sees them."""

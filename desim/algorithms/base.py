@@ -1,0 +1,35 @@
+"""What a training method is."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from desim.registry import Member
+from desim.step_sizes.base import StepSize
+from desim.worker import Waiting, Worker
+
+
+class Algorithm(Member):
+    """A method as one worker sees it.
+
+    Attributes:
+        label: its name in tables and figures; left out, its kind.
+        step_size: alpha and epsilon.
+    """
+
+    axis: ClassVar[str] = "algorithms"
+
+    step_size: StepSize
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The label, or the kind where there is none."""
+        return self.label or str(self.table()["kind"])
+
+    @abstractmethod
+    def worker(self, me: Worker) -> Waiting:
+        """The worker's life, a generator that never ends; the scenario's [stop] ends it."""
+
+    def plan(self, mean_speed_sps: float) -> dict[str, Any]:
+        """What `desim check` prints of the method: a name and a value with its unit each."""
+        return {}

@@ -1,0 +1,1 @@
+"""The clock: who computes when, which message arrives when. It never looks inside a tensor."""

@@ -1,0 +1,1 @@
+"""Laws of compute speed, one file each."""

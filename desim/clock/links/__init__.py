@@ -1,0 +1,1 @@
+"""Link models: when a message arrives, one file each."""

@@ -1,0 +1,30 @@
+"""Every error that desim raises on purpose.
+
+    DesimError
+    ├── ScenarioError      the scenario breaks a rule; the message names key, value and rule
+    ├── ResultsError       a results folder that can't be used
+    ├── ModelError         a module whose gradient can't be taken for many workers at once
+    └── SimulationError    a simulation that can't go on (workers waiting for each other forever)
+
+The command line prints a DesimError as one line and ends with exit code 2.
+"""
+
+
+class DesimError(Exception):
+    """Base of desim's own errors; its text is one line for the user."""
+
+
+class ScenarioError(DesimError):
+    """A scenario that breaks a rule."""
+
+
+class ResultsError(DesimError):
+    """A results folder that can't be read, written or continued."""
+
+
+class ModelError(DesimError):
+    """A module whose gradient `torch.func` can't take for many workers at once."""
+
+
+class SimulationError(DesimError):
+    """A simulation that can't go on."""

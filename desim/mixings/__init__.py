@@ -1,0 +1,1 @@
+"""Mixing matrices W on a graph, one file each."""

@@ -1,0 +1,267 @@
+"""Members of the axes of variation, and the tables of a scenario that describe them.
+
+An axis is a folder (`desim/algorithms`, `desim/tensors/compressors`, ...): a base class and one
+small file a member. A member is a frozen pydantic model: its fields *are* its table in the
+scenario. In a scenario it is written `{kind = "ring"}`, or just `"ring"` where every field has a
+default, or `{kind = "my_package.my_module:MyRing"}` for a class of one's own.
+"""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
+
+from desim.errors import ScenarioError
+
+AXES: dict[str, str] = {
+    "algorithms": "desim.algorithms",
+    "step-sizes": "desim.step_sizes",
+    "compressors": "desim.tensors.compressors",
+    "datasets": "desim.tensors.datasets",
+    "partitions": "desim.tensors.partitions",
+    "models": "desim.tensors.models",
+    "losses": "desim.tensors.losses",
+    "topologies": "desim.topologies",
+    "mixings": "desim.mixings",
+    "compute": "desim.clock.compute",
+    "links": "desim.clock.links",
+}
+
+
+class Table(BaseModel):
+    """A table of the scenario: frozen, strict about types, refuses keys that it doesn't know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys_only(cls, table: object) -> object:
+        """Refuses unknown keys with a word on the known ones, which pydantic's own rule lacks."""
+        if isinstance(table, dict):
+            unknown = [
+                _detail(key, value, f"unknown key; {unit_hint(key)}{_choose(key, known)}")
+                for key, value in table.items()
+                if key not in (known := list(cls.model_fields))
+            ]
+            if unknown:
+                raise NestedError(unknown)
+        return table
+
+
+class NestedError(ValueError):
+    """What is wrong inside a table; `explain` puts the outer key in front."""
+
+    def __init__(self, details: list[ErrorDetails]) -> None:
+        super().__init__(details[0]["msg"])
+        self.details = details
+
+
+def _detail(key: object, value: object, rule: str) -> ErrorDetails:
+    return {"type": "rule", "loc": (str(key),), "msg": rule, "input": value}
+
+
+class Member(Table):
+    """Base of everything that a scenario picks by `kind`.
+
+    The base of an axis sets `axis`; a member that comes with desim sets `kind`.
+    """
+
+    axis: ClassVar[str]
+    kind: ClassVar[str]
+
+    @classmethod
+    def is_base(cls) -> bool:
+        """Whether this class is the base of its axis rather than a member."""
+        return "axis" in cls.__dict__
+
+    @classmethod
+    def from_object(cls, value: object) -> Self | None:
+        """A member made from an object that is not one (an nn.Module, say), or None."""
+        return None
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The member that a scenario's table, a bare kind or an object stands for.
+
+        Raises:
+            ValueError: no such kind, or a table that breaks a member's rules (NestedError).
+        """
+        if isinstance(value, cls):
+            return value
+        made = cls.from_object(value)
+        if made is not None:
+            return made
+        table = {"kind": value} if isinstance(value, str) else value
+        if not isinstance(table, dict):
+            raise ValueError(f"must be a table such as {{kind = {example(cls.axis)!r}}}")
+        if "kind" not in table:
+            raise ValueError(f"the table needs a kind: one of {', '.join(kinds(cls.axis))}")
+        member = find(cls.axis, table["kind"])
+        if not issubclass(member, cls):
+            raise ValueError(f"{table['kind']!r} is no member of {cls.axis}")
+        try:
+            return member.model_validate({k: v for k, v in table.items() if k != "kind"})
+        except ValidationError as error:
+            raise NestedError(error.errors()) from None
+
+    def table(self) -> dict[str, Any]:
+        """The member as a table of the scenario, without the fields that are None."""
+        cls = type(self)
+        kind = cls.__dict__.get("kind", f"{cls.__module__}:{cls.__qualname__}")
+        return {"kind": kind, **self.model_dump(exclude_none=True)}
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        if not cls.is_base():
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            cls.parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda member: member.table()
+            ),
+        )
+
+
+def members(axis: str) -> dict[str, type[Member]]:
+    """The members of an axis that come with desim, by kind, in alphabetical order.
+
+    Raises:
+        ScenarioError: there is no such axis.
+    """
+    if axis not in AXES:
+        raise ScenarioError(f"{axis!r}: no such list; {_choose(axis, list(AXES))}")
+    package = importlib.import_module(AXES[axis])
+    found: dict[str, type[Member]] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{info.name}")
+        for _, cls in inspect.getmembers(module, inspect.isclass):
+            if cls.__module__ == module.__name__ and "kind" in cls.__dict__:
+                found[cls.kind] = cls
+    return dict(sorted(found.items()))
+
+
+def kinds(axis: str) -> list[str]:
+    """The kinds of an axis that come with desim."""
+    return list(members(axis))
+
+
+def example(axis: str) -> str:
+    """One kind of an axis, for messages."""
+    return kinds(axis)[0]
+
+
+def find(axis: str, kind: object) -> type[Member]:
+    """The class behind a kind, or behind "package.module:Class".
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not isinstance(kind, str):
+        raise ValueError(f"kind = {kind!r}: must be a string, one of {', '.join(kinds(axis))}")
+    if ":" in kind:
+        return _load(kind)
+    known = members(axis)
+    if kind not in known:
+        raise ValueError(f"kind = {kind!r}: no such kind; {_choose(kind, list(known))}")
+    return known[kind]
+
+
+def _load(path: str) -> type[Member]:
+    """The user's class named "package.module:Class"; the working folder is searched as well."""
+    module_name, _, class_name = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        loaded = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"kind = {path!r}: can't be imported ({error}); the form is package.module:Class, "
+            "found from the working folder or the installed packages"
+        ) from None
+    if not (inspect.isclass(loaded) and issubclass(loaded, Member)):
+        raise ValueError(f"kind = {path!r}: must be a class derived from a base class of desim")
+    return loaded
+
+
+def explain(error: ValidationError) -> Iterator[str]:
+    """One line for each thing that is wrong: the key, the value, the rule and a way out."""
+    yield from _explain(error.errors(), "")
+
+
+def _explain(details: list[ErrorDetails], prefix: str) -> Iterator[str]:
+    for detail in details:
+        key = ".".join([*([prefix] if prefix else []), *(str(part) for part in detail["loc"])])
+        nested = detail.get("ctx", {}).get("error")
+        if isinstance(nested, NestedError):
+            yield from _explain(nested.details, key)
+        else:
+            yield _line(key, detail)
+
+
+def _line(key: str, detail: ErrorDetails) -> str:
+    value, name = detail["input"], key.rpartition(".")[2]
+    match detail["type"]:
+        case "missing":
+            return f"{key}: is missing from {short(value)}"
+        case "value_error":
+            text = str(detail["ctx"]["error"])
+            if not key or text.startswith(("kind =", key)):
+                return f"{key}.{text}" if text.startswith("kind =") else text
+            return f"{key} = {short(value)}: {text}"
+        case _:
+            rule = detail["msg"].replace("Input should be", "must be")
+            return f"{key} = {short(value)}: {rule[0].lower()}{rule[1:]}{unit_of(name)}"
+
+
+_UNITS: tuple[tuple[str, str], ...] = (
+    ("_bps", "bit/s"),
+    ("_bits", "bits"),
+    ("_sps", "samples/s"),
+    ("_s", "seconds"),
+)
+
+
+def unit_of(key: str) -> str:
+    """', in seconds' for a key that ends in _s, and so on."""
+    return next((f", in {unit}" for ending, unit in _UNITS if key.endswith(ending)), "")
+
+
+def unit_hint(key: object) -> str:
+    """A hint where a key carries a unit that desim doesn't use."""
+    if str(key).endswith(("_ms", "_us", "_min", "_kbps", "_mbps", "_gbps", "_bytes")):
+        return "desim's units are seconds (_s), bits (_bits) and bit/s (_bps); "
+    return ""
+
+
+def short(value: object) -> str:
+    """A value as it stands in a message: one line, never long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _choose(word: object, known: list[str]) -> str:
+    close = difflib.get_close_matches(str(word), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"
+
+
+def first_line(cls: Callable[..., Any]) -> str:
+    """The first line of a docstring: what `desim list` prints."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0]

@@ -1,0 +1,365 @@
+"""One trial: builds the graph, the workers and the tensors, and runs the clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import simpy
+import torch
+from pydantic import Field, model_validator
+
+from desim.algorithms.base import Algorithm
+from desim.clock.barrier import Barrier
+from desim.clock.compute.base import Compute, Speeds
+from desim.clock.links.base import LinkModel
+from desim.clock.network import Network
+from desim.clock.timeline import Sink, Timeline
+from desim.errors import SimulationError
+from desim.mixings.base import Mixing, Weights
+from desim.registry import Table
+from desim.streams import Streams
+from desim.tensors.evaluation import Evaluator, Measures
+from desim.tensors.kernels import kernels
+from desim.tensors.problem import Problem
+from desim.tensors.samples import Sampler
+from desim.tensors.tape import Tape
+from desim.topologies.base import Topology
+from desim.worker import NoTensors, Tensors, Worker
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+#: The tape is evaluated when so many gradients per worker have been recorded.
+_GRADIENTS_PER_WORKER = 16
+
+StoppedBy = Literal["time_s", "rounds", "steps", "target_train_loss", "diverged"]
+
+
+class Cluster(Table):
+    """The workers.
+
+    Attributes:
+        workers: how many.
+        compute: how fast each computes.
+    """
+
+    workers: Annotated[int, Field(ge=2)]
+    compute: Compute
+
+
+class NetworkTable(Table):
+    """What connects the workers.
+
+    Attributes:
+        topology: who sends to whom.
+        mixing: the weights of the average.
+        link: how a message travels.
+    """
+
+    topology: Topology
+    mixing: Mixing
+    link: LinkModel
+
+    def weights(self, workers: int, streams: Streams) -> Weights:
+        """The graph and its mixing matrix."""
+        return self.mixing.build(self.topology.build(workers, streams.generator("graph")))
+
+
+class Stop(Table):
+    """When a trial ends: at the first of these that is reached.
+
+    Attributes:
+        time_s: simulated seconds.
+        rounds: mean number of local steps per worker.
+        steps: local steps over all workers.
+        target_train_loss: training loss of the mean model, looked at when it is evaluated.
+    """
+
+    time_s: Positive | None = None
+    rounds: Count | None = None
+    steps: Count | None = None
+    target_train_loss: float | None = None
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.time_s is None and self.rounds is None and self.steps is None:
+            raise ValueError(
+                "must have time_s, rounds or steps, since a target loss may never be reached"
+            )
+        return self
+
+
+class Evaluate(Table):
+    """When the mean model is evaluated, besides the beginning and the end.
+
+    Attributes:
+        every_s: simulated seconds between evaluations.
+        every_rounds: mean local steps between evaluations.
+    """
+
+    every_s: Positive | None = None
+    every_rounds: Count | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.every_s is None) == (self.every_rounds is None):
+            raise ValueError(
+                f"every_s = {self.every_s}, every_rounds = {self.every_rounds}: give exactly one"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that one trial depends on besides the machine."""
+
+    problem: Problem
+    cluster: Cluster
+    network: NetworkTable
+    stop: Stop
+    evaluate: Evaluate
+    algorithm: Algorithm
+    seed: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation.
+
+    Attributes:
+        time_s: simulated time.
+        round: mean number of local steps.
+        steps, samples, bits_sent: totals over all workers and links.
+        measures: loss and the like.
+    """
+
+    time_s: float
+    round: float
+    steps: int
+    samples: int
+    bits_sent: int
+    measures: Measures
+
+
+@dataclass
+class Outcome:
+    """What came out of a trial.
+
+    Attributes:
+        rows: the evaluations, the first at time 0.
+        time_s: simulated time at the end.
+        stopped_by: which rule ended it.
+        diverged_at_s: simulated time of the evaluation whose loss wasn't finite, or None.
+        peak_rows: the largest number of rows that the store held; 0 without training.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    time_s: float = 0.0
+    stopped_by: StoppedBy = "time_s"
+    diverged_at_s: float | None = None
+    peak_rows: int = 0
+
+
+class Simulation:
+    """One trial, ready to run.
+
+    Args:
+        setting: what to simulate.
+        train: False runs the clock alone: no data is loaded, losses are nan.
+        device: where tensors live.
+        timeline: is given the intervals, a piece at a time; None records none.
+        progress: called now and then with the share of the trial that is done.
+        one_by_one: evaluate each tensor operation alone: the slow oracle of the batched tape.
+
+    Raises:
+        ScenarioError, ModelError: the setting can't be simulated.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        train: bool = True,
+        device: str = "cpu",
+        timeline: Sink | None = None,
+        progress: Callable[[float], None] | None = None,
+        one_by_one: bool = False,
+    ) -> None:
+        self._setting, self._progress = setting, progress
+        streams = Streams(setting.seed)
+        weights = setting.network.weights(setting.cluster.workers, streams)
+        self._env = simpy.Environment()
+        self._timeline = Timeline(timeline)
+        neighbours = [row.tolist() for row in weights.graph.neighbours]
+        self.network = Network(
+            self._env, neighbours, setting.network.link, streams, self._timeline
+        )
+        plane = self._tensors(streams, device, one_by_one) if train else self._no_tensors(streams)
+        barrier = Barrier(self._env, setting.cluster.workers)
+        compute = setting.cluster.compute
+        self.workers = [
+            Worker(
+                i,
+                row,
+                float(weights.own[i]),
+                weights.neighbours[i].tolist(),
+                env=self._env,
+                plane=plane,
+                network=self.network,
+                barrier=barrier,
+                speeds=Speeds(compute, streams, i),
+                timeline=self._timeline,
+                horizon=setting.stop.rounds,
+                mean_speed_sps=compute.mean_speed_sps(),
+                committed=self._committed,
+            )
+            for i, row in enumerate(neighbours)
+        ]
+        for worker in self.workers:
+            self.network.start_with(worker.id, worker.model)
+        self.outcome = Outcome()
+        self._steps = 0
+        self._stopped = self._env.event()
+        self._limits = _limits(setting)
+        self._evaluate_at = self._next_evaluation()
+
+    def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Tensors:
+        workers = self._setting.cluster.workers
+        task = self._setting.problem.task(workers, streams, torch.device(device))
+        sampler = Sampler(streams, task.shards, self._setting.problem.sampling)
+        kernel = kernels(
+            task, workers, streams, sampler, torch.device(device), one_by_one=one_by_one
+        )
+        self.tape: Tape | None = Tape(
+            kernel, _GRADIENTS_PER_WORKER * workers, one_by_one=one_by_one
+        )
+        self._evaluator = Evaluator(kernel.store, task)
+        initial = self.tape.constant(task.objective.pack())
+        return Tensors(self.tape, initial, task.objective.parameters)
+
+    def _no_tensors(self, streams: Streams) -> NoTensors:
+        self.tape = None
+        return NoTensors(self._setting.problem.parameters(streams))
+
+    def run(self) -> Outcome:
+        """Runs the trial to its end.
+
+        Raises:
+            SimulationError: all workers wait for something that will never happen.
+        """
+        env, stop = self._env, self._setting.stop
+        self._evaluate()
+        for worker in self.workers:
+            env.process(self._setting.algorithm.worker(worker))
+        if stop.time_s is not None:
+            self._at(stop.time_s, lambda: self._stop("time_s"), priority=3)
+        if self._setting.evaluate.every_s is not None:
+            self._tick(1, self._setting.evaluate.every_s)
+        if not self._stopped.triggered:
+            try:
+                env.run(until=self._stopped)
+            except RuntimeError as error:
+                if self._stopped.triggered or "No scheduled events" not in str(error):
+                    raise
+                raise SimulationError(
+                    f"at {env.now:g} s all workers wait for messages that nobody sends"
+                ) from None
+        self.network.settle()
+        self._timeline.flush()
+        self.outcome.time_s = float(env.now)
+        if self.tape is not None:
+            self.outcome.peak_rows = self.tape.kernels.store.peak
+        return self.outcome
+
+    def _at(self, time_s: float, action: Callable[[], None], priority: int) -> None:
+        """Calls action at a time, after the ordinary events of that time (priority 1)."""
+        event = simpy.Event(self._env)
+        event._ok, event._value = True, None
+        assert event.callbacks is not None
+        event.callbacks.append(lambda _event: action())
+        self._env.schedule(event, priority=priority, delay=max(0.0, time_s - self._env.now))
+
+    def _tick(self, number: int, every_s: float) -> None:
+        def evaluate() -> None:
+            self._evaluate()
+            self._tick(number + 1, every_s)
+
+        self._at(number * every_s, evaluate, priority=2)
+
+    def _next_evaluation(self) -> float:
+        every = self._setting.evaluate.every_rounds
+        if every is None:
+            return inf
+        per_evaluation = every * len(self.workers)
+        return (self._steps // per_evaluation + 1) * per_evaluation
+
+    def _committed(self) -> None:
+        """A worker has ended a local step."""
+        self._steps += 1
+        if self._steps >= self._evaluate_at:
+            self._evaluate()
+            self._evaluate_at = self._next_evaluation()
+        if self._steps >= self._limits.steps and not self._stopped.triggered:
+            self._stop(self._limits.reason)
+        elif self._progress and self._steps % len(self.workers) == 0:
+            self._progress(self._share())
+
+    def _share(self) -> float:
+        time_s = self._setting.stop.time_s
+        by_time = self._env.now / time_s if time_s else 0.0
+        return min(1.0, max(by_time, self._steps / self._limits.steps))
+
+    def _stop(self, reason: StoppedBy) -> None:
+        if self._stopped.triggered:
+            return
+        rows = self.outcome.rows
+        self.outcome.stopped_by = reason
+        # Marked first: an evaluation may find a reason of its own, and this one came earlier.
+        self._stopped.succeed()
+        if (rows[-1].time_s, rows[-1].steps) != (self._env.now, self._steps):
+            self._evaluate()
+        if self._progress:
+            self._progress(1.0)
+
+    def _evaluate(self) -> None:
+        self.network.settle()
+        measures = Measures()
+        if self.tape is not None:
+            models = [self.tape.record(worker.model) for worker in self.workers]
+            self.tape.flush()
+            measures = self._evaluator(np.array([model.row for model in models]))
+        row = Row(
+            float(self._env.now),
+            self._steps / len(self.workers),
+            self._steps,
+            sum(worker.samples for worker in self.workers),
+            self.network.bits_sent,
+            measures,
+        )
+        self.outcome.rows.append(row)
+        if self.tape is None:
+            return
+        target = self._setting.stop.target_train_loss
+        if not isfinite(measures.train_loss):
+            self.outcome.diverged_at_s = row.time_s
+            self.outcome.stopped_by = "diverged"
+            if not self._stopped.triggered:
+                self._stopped.succeed()
+        elif target is not None and measures.train_loss <= target:
+            self._stop("target_train_loss")
+
+
+@dataclass(frozen=True)
+class _Limits:
+    steps: float
+    reason: StoppedBy
+
+
+def _limits(setting: Setting) -> _Limits:
+    """The number of local steps that ends a trial, and which rule says so."""
+    rounds = setting.stop.rounds
+    by_rounds = rounds * setting.cluster.workers if rounds else inf
+    by_steps = setting.stop.steps or inf
+    return _Limits(by_steps, "steps") if by_steps < by_rounds else _Limits(by_rounds, "rounds")

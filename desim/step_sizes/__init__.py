@@ -1,0 +1,1 @@
+"""Step sizes, one file each."""

@@ -1,0 +1,25 @@
+"""Constant step sizes."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from desim.step_sizes.base import StepSize
+
+
+class Constant(StepSize):
+    """alpha and epsilon as given.
+
+    Attributes:
+        alpha: the gradient's step size.
+        epsilon: the consensus step size; 1 averages fully. The gradient is scaled by it too.
+    """
+
+    kind: ClassVar[str] = "constant"
+
+    alpha: Annotated[float, Field(gt=0)]
+    epsilon: Annotated[float, Field(gt=0)] = 1.0
+
+    def at(self, horizon: int | None) -> tuple[float, float]:
+        """(alpha, epsilon)."""
+        return self.alpha, self.epsilon

@@ -1,0 +1,1 @@
+"""The tensors: gradients, compression, mixing. They never look at the time."""

@@ -1,0 +1,42 @@
+"""No compression: every number is sent as a float."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from desim.tensors.compressors.base import Compressor
+
+_TYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}
+
+
+class NoCompressor(Compressor):
+    """Each parameter as a float of so many bits; narrower ones are rounded for real.
+
+    Attributes:
+        bits: 16, 32 or 64. The rounding error at 16 is 2^-11 relative for numbers from 6e-5 to
+            65,504, beyond which half precision overflows to infinity.
+    """
+
+    kind: ClassVar[str] = "none"
+    error: ClassVar[Literal["none", "bounded", "relative"]] = "relative"
+    unbiased: ClassVar[bool] = False
+    random: ClassVar[bool] = False
+
+    bits: Literal[16, 32, 64] = 32
+
+    def size_bits(self, parameters: int) -> int:
+        """bits * d."""
+        return self.bits * parameters
+
+    def error_bound(self, parameters: int) -> float:
+        """The square of half a unit in the last place, relative."""
+        return float(torch.finfo(_TYPES[self.bits]).eps / 2) ** 2
+
+    def exact_for(self, dtype: torch.dtype) -> bool:
+        """Whether numbers of this type arrive unchanged."""
+        return torch.finfo(dtype).bits <= self.bits
+
+    def __call__(self, rows: Tensor, *, uniform: Tensor | None) -> Tensor:
+        """The rows, rounded to the nearest float of this width."""
+        return rows.to(_TYPES[self.bits]).to(rows.dtype)

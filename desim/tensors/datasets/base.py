@@ -1,0 +1,83 @@
+"""What a data set is."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from desim.registry import Member
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model needs to know of the data.
+
+    Attributes:
+        inputs: the shape of one input.
+        outputs: the number of classes, or of numbers to predict.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """A training and a test part.
+
+    Attributes:
+        train_x, test_x: inputs, float, (samples, *inputs); the test part may be empty.
+        train_y, test_y: int64 classes (samples,), or float targets (samples, ...).
+    """
+
+    train_x: npt.NDArray[np.floating[Any]]
+    train_y: npt.NDArray[Any]
+    test_x: npt.NDArray[np.floating[Any]]
+    test_y: npt.NDArray[Any]
+
+
+class Dataset(Member):
+    """Where the samples come from."""
+
+    axis: ClassVar[str] = "datasets"
+
+    @abstractmethod
+    def shape(self) -> Shape:
+        """The shape, without loading the data."""
+
+    @abstractmethod
+    def load(self) -> Data:
+        """The data, in a fixed order."""
+
+    @classmethod
+    def from_object(cls, value: object) -> "Dataset | None":  # type: ignore[override]
+        """A data set made of arrays."""
+        return GivenDataset(data=value) if isinstance(value, Data) else None
+
+
+class GivenDataset(Dataset):
+    """Arrays given in code.
+
+    Attributes:
+        data: the arrays.
+    """
+
+    data: Data
+
+    def shape(self) -> Shape:
+        """Read off the arrays."""
+        y = self.data.train_y
+        classes = np.issubdtype(y.dtype, np.integer)
+        outputs = int(y.max()) + 1 if classes else int(np.prod(y.shape[1:], dtype=int))
+        return Shape(self.data.train_x.shape[1:], outputs)
+
+    def load(self) -> Data:
+        """The arrays."""
+        return self.data
+
+    def table(self) -> dict[str, Any]:
+        """A description: arrays can't stand in a scenario file."""
+        shapes = [list(self.data.train_x.shape), list(self.data.test_x.shape)]
+        return {"kind": "object", "train_and_test_shapes": shapes}

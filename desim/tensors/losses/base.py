@@ -1,0 +1,52 @@
+"""What a loss is."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from desim.registry import Member
+
+
+class Loss(Member):
+    """The loss of each sample from the model's outputs and the targets."""
+
+    axis: ClassVar[str] = "losses"
+
+    @abstractmethod
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses (batch,) of outputs (batch, ...) and targets (batch, ...)."""
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Which samples (batch,) are classified rightly; None where there are no classes."""
+        return None
+
+    @classmethod
+    def from_object(cls, value: object) -> "Loss | None":  # type: ignore[override]
+        """A loss made of a function."""
+        return GivenLoss(function=value) if callable(value) else None
+
+
+class GivenLoss(Loss):
+    """A function given in code.
+
+    Attributes:
+        function: (outputs, targets) -> losses (batch,).
+    """
+
+    function: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The function's values."""
+        return self.function(outputs, targets)
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """The largest output names the class, where targets are classes."""
+        if targets.is_floating_point() or outputs.ndim != 2:
+            return None
+        return outputs.argmax(-1) == targets
+
+    def table(self) -> dict[str, Any]:
+        """A description: code can't stand in a scenario file."""
+        return {"kind": "object", "function": getattr(self.function, "__qualname__", "?")}

@@ -1,0 +1,22 @@
+"""Cross-entropy: -log softmax(outputs)[target]."""
+
+from typing import ClassVar
+
+import torch.nn.functional as F  # noqa: N812  (torch's own convention)
+from torch import Tensor
+
+from desim.tensors.losses.base import Loss
+
+
+class CrossEntropy(Loss):
+    """-log softmax(outputs)[class], natural logarithm; one output per class."""
+
+    kind: ClassVar[str] = "cross-entropy"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses (batch,) of outputs (batch, classes) and classes (batch,)."""
+        return F.cross_entropy(outputs, targets, reduction="none")
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """The largest output names the class."""
+        return outputs.argmax(-1) == targets

@@ -1,0 +1,24 @@
+"""Logistic loss: binary cross-entropy of one output."""
+
+from typing import ClassVar
+
+import torch.nn.functional as F  # noqa: N812  (torch's own convention)
+from torch import Tensor
+
+from desim.tensors.losses.base import Loss
+
+
+class Logistic(Loss):
+    """log(1 + exp(-outputs)) for class 1, log(1 + exp(outputs)) for class 0."""
+
+    kind: ClassVar[str] = "logistic"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses (batch,) of outputs (batch,) and classes (batch,)."""
+        return F.binary_cross_entropy_with_logits(
+            outputs, targets.to(outputs.dtype), reduction="none"
+        )
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """A positive output means class 1."""
+        return (outputs > 0) == (targets == 1)

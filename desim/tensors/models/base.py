@@ -1,0 +1,53 @@
+"""What a model is."""
+
+import copy
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from torch import nn
+
+from desim.registry import Member
+from desim.tensors.datasets.base import Shape
+
+
+class Model(Member):
+    """Builds the torch module that every worker trains.
+
+    Class attributes:
+        default_loss: the kind of loss where the scenario names none.
+    """
+
+    axis: ClassVar[str] = "models"
+    default_loss: ClassVar[str] = "cross-entropy"
+
+    @abstractmethod
+    def build(self, shape: Shape) -> nn.Module:
+        """A module for data of this shape; its parameters are every worker's initial model.
+
+        Called with torch's generator seeded by the trial.
+        """
+
+    @classmethod
+    def from_object(cls, value: object) -> "Model | None":  # type: ignore[override]
+        """A model made of a module, or of a function that returns one."""
+        return GivenModel(module=value) if callable(value) else None
+
+
+class GivenModel(Model):
+    """A module given in code.
+
+    Attributes:
+        module: an nn.Module, whose parameters are the initial model for every seed; or a function
+            without arguments that returns one, called anew for every seed.
+    """
+
+    module: nn.Module | Callable[[], nn.Module]
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A copy of the module, or a new one."""
+        return copy.deepcopy(self.module) if isinstance(self.module, nn.Module) else self.module()
+
+    def table(self) -> dict[str, Any]:
+        """A description: a module can't stand in a scenario file."""
+        return {"kind": "object", "module": " ".join(repr(self.module).split())}

@@ -1,0 +1,1 @@
+"""Partitions: which worker holds which samples; one file each."""

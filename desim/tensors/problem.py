@@ -1,0 +1,141 @@
+"""The problem: data, who holds it, the model, the loss; and its form on a device."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from desim.errors import ScenarioError
+from desim.registry import Table
+from desim.streams import Streams
+from desim.tensors.datasets.base import Data, Dataset
+from desim.tensors.gradients import Objective, Parameters, check
+from desim.tensors.losses.base import Loss
+from desim.tensors.models.base import Model
+from desim.tensors.partitions.base import Partition
+from desim.tensors.partitions.iid import IID
+from desim.tensors.samples import Sampling
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class Problem(Table):
+    """What the workers learn together.
+
+    Attributes:
+        dataset: where the samples come from.
+        model: what is trained.
+        samples_per_worker: how many each worker holds; left out, as many as there are for all.
+        partition: who holds which.
+        loss: per-sample loss; left out, the one that goes with the model.
+        l2: adds (l2 / 2) ||x||^2, biases included.
+        regulariser: in code only: a function (parameters by name, batch) -> scalar that is added
+            to the mean loss; batch is the number of samples averaged.
+        sampling: "replacement" or "epochs" (reshuffled).
+        dtype: "float32" or "float64".
+    """
+
+    dataset: Dataset
+    model: Model
+    samples_per_worker: Annotated[int, Field(ge=1)] | None = None
+    partition: Partition = IID()
+    loss: Loss | None = None
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    regulariser: Callable[[Parameters, Tensor], Tensor] | None = None
+    sampling: Sampling = "replacement"
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def module(self, streams: Streams) -> nn.Module:
+        """The model with its initial parameters, which the seed decides."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(streams.words("initial model", 0, 0, 0)[0] >> np.uint64(1)))
+            return self.model.build(self.dataset.shape()).to(_DTYPES[self.dtype])
+
+    def parameters(self, streams: Streams) -> int:
+        """The model's size, without loading the data."""
+        return sum(p.numel() for p in self.module(streams).parameters())
+
+    def deal(self, data: Data, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
+        """The samples of each worker.
+
+        Raises:
+            ScenarioError: there are too few samples.
+        """
+        available = len(data.train_y)
+        wanted = self.samples_per_worker or available // workers
+        if wanted * workers > available or not wanted:
+            raise ScenarioError(
+                f"problem.samples_per_worker = {wanted or 1}: {workers} workers need "
+                f"{(wanted or 1) * workers:,} training samples, the data set has {available:,}; at "
+                f"most {available // workers} per worker, or {available // (wanted or 1)} workers"
+            )
+        return self.partition.deal(data.train_y, workers, wanted, streams.generator("partition"))
+
+    def task(self, workers: int, streams: Streams, device: torch.device) -> "Task":
+        """The problem on a device.
+
+        Raises:
+            ScenarioError: too few samples.
+            ModelError: the model's gradient can't be taken for many workers at once.
+        """
+        data = self.dataset.load()
+        shards = self.deal(data, workers, streams)
+        dtype = _DTYPES[self.dtype]
+        loss = self.loss or Loss.parse(self.model.default_loss)
+        objective = Objective(self.module(streams).to(device), loss, self._regulariser())
+
+        def tensor(array: npt.NDArray[Any]) -> Tensor:
+            number = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            return number.to(dtype) if number.is_floating_point() else number
+
+        # Only what somebody holds, so that the training loss is over the workers' own data.
+        held = np.concatenate(shards)
+        places = np.split(np.arange(len(held)), np.cumsum([len(s) for s in shards])[:-1])
+        task = Task(
+            objective,
+            loss,
+            places,
+            tensor(data.train_x[held]),
+            tensor(data.train_y[held]),
+            tensor(data.test_x),
+            tensor(data.test_y),
+        )
+        check(objective, task.train_x[:2], task.train_y[:2])
+        return task
+
+    def _regulariser(self) -> Callable[[Parameters, Tensor], Tensor] | None:
+        if not self.l2:
+            return self.regulariser
+        own = self.regulariser
+
+        def ridge(parameters: Parameters, batch: Tensor) -> Tensor:
+            squares = torch.stack([p.square().sum() for p in parameters.values()])
+            value = 0.5 * self.l2 * squares.sum()
+            return value if own is None else value + own(parameters, batch)
+
+        return ridge
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem ready for gradients.
+
+    Attributes:
+        objective: what a worker minimises.
+        loss: the per-sample loss.
+        shards: for each worker its samples, as places in train_x.
+        train_x, train_y, test_x, test_y: the data on the device.
+    """
+
+    objective: Objective
+    loss: Loss
+    shards: list[npt.NDArray[np.int64]]
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor

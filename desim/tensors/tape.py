@@ -1,0 +1,171 @@
+"""The tape: records what the algorithms ask for and evaluates it later, many workers at a time.
+
+An operation is ready when its inputs have values. Cheap ones (maps and combinations) run as soon
+as any are ready, all of a kind together; gradients run only when nothing else is ready, so that
+they pile up: asynchronous workers are never at the same depth, yet most of them are ready at once.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from desim.tensors.refs import Combination, Draw, Gradient, Map, Node, Ref, RowFunction
+from desim.tensors.store import Store
+
+Dependents = defaultdict[Node, list[Node]]
+
+
+class Kernels(Protocol):
+    """How ready operations are computed; each call gives every node its row."""
+
+    store: Store
+
+    def combinations(self, nodes: Sequence[Combination]) -> None:
+        """All combinations that are ready."""
+
+    def maps(self, nodes: Sequence[Map]) -> None:
+        """Ready maps that share a function."""
+
+    def gradients(self, nodes: Sequence[Gradient]) -> None:
+        """All gradients that are ready."""
+
+
+class Tape:
+    """Records operations on rows of a store.
+
+    Args:
+        kernels: how operations are computed.
+        limit: the tape is evaluated when so many gradients have been recorded.
+        one_by_one: evaluate each operation alone as soon as it is recorded: the oracle that
+            batched evaluation is tested against.
+    """
+
+    def __init__(self, kernels: Kernels, limit: int, *, one_by_one: bool = False) -> None:
+        self.kernels = kernels
+        self._limit, self._one_by_one = limit, one_by_one
+        self._pending: list[weakref.ref[Node]] = []
+        self._gradients = 0
+        self._serial = 0
+
+    def constant(self, row: Tensor) -> Ref:
+        """A ref to given numbers, shape (parameters,)."""
+        node = Node(self._next(), self.kernels.store, ())
+        node.row = int(self.kernels.store.take(1)[0])
+        self.kernels.store.data[node.row] = row
+        return Ref([node], [1.0])
+
+    def record(self, ref: Ref) -> Node:
+        """The one operation behind a ref; a combination becomes an operation of its own."""
+        if len(ref.nodes) == 1 and ref.coefficients[0] == 1.0:
+            return ref.nodes[0]
+        node = Combination(self._next(), self.kernels.store, ref.nodes, ref.coefficients)
+        ref.nodes, ref.coefficients = [node], [1.0]
+        self._push(node)
+        return node
+
+    def gradient(self, model: Ref, worker: int, step: int, position: int, batch: int) -> Ref:
+        """Mean gradient over `batch` samples of a worker; zero for an empty batch."""
+        if batch == 0:
+            return Ref([], [])
+        node = Gradient(
+            self._next(), self.kernels.store, self.record(model), worker, step, position, batch
+        )
+        self._gradients += 1
+        self._push(node)
+        return Ref([node], [1.0])
+
+    def map(
+        self, function: RowFunction | Callable[..., Tensor], refs: Sequence[Ref], draw: Draw
+    ) -> Ref:
+        """A row-wise function of refs, with random numbers named by `draw`."""
+        node = Map(
+            self._next(), self.kernels.store, [self.record(ref) for ref in refs], function, draw
+        )
+        self._push(node)
+        return Ref([node], [1.0])
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def _push(self, node: Node) -> None:
+        if self._one_by_one:
+            self._run([node])
+            return
+        self._pending.append(weakref.ref(node))
+        if self._gradients >= self._limit:
+            self.flush()
+
+    def flush(self) -> None:
+        """Evaluates everything recorded that somebody still holds.
+
+        Rows are given back while it goes on: an evaluated operation forgets its inputs, and
+        nothing here holds an operation longer than until it has been evaluated.
+        """
+        ready, dependents = self._plan()
+        gradients: list[Node] = []
+        while ready or gradients:
+            gradients += [n for n in ready if isinstance(n, Gradient)]
+            wave = [n for n in ready if not isinstance(n, Gradient)]
+            if not wave:
+                wave, gradients = gradients, []
+            self._run(wave)
+            ready = _made_ready(wave, dependents)
+
+    def _plan(self) -> tuple[list[Node], Dependents]:
+        """The operations that are ready, and for each missing value those that wait for it."""
+        dependents: Dependents = defaultdict(list)
+        ready: list[Node] = []
+        for reference in self._pending:
+            node = reference()
+            if node is None:
+                continue
+            missing = 0
+            for source in node.inputs:
+                if source.row < 0:
+                    dependents[source].append(node)
+                    missing += 1
+            node.missing = missing
+            if not missing:
+                ready.append(node)
+        self._pending.clear()
+        self._gradients = 0
+        return ready, dependents
+
+    def _run(self, wave: list[Node]) -> None:
+        """Evaluates ready nodes in the order of their recording, whatever made them ready."""
+        wave.sort(key=_serial)
+        combinations = [n for n in wave if isinstance(n, Combination)]
+        gradients = [n for n in wave if isinstance(n, Gradient)]
+        maps: defaultdict[object, list[Map]] = defaultdict(list)
+        for n in wave:
+            if isinstance(n, Map):
+                maps[n.function].append(n)
+        if combinations:
+            self.kernels.combinations(combinations)
+        for alike in maps.values():
+            self.kernels.maps(alike)
+        if gradients:
+            self.kernels.gradients(gradients)
+        for n in wave:
+            n.inputs = ()
+
+
+def _made_ready(wave: list[Node], dependents: Dependents) -> list[Node]:
+    """The operations that waited for the last of `wave`; empties `wave`."""
+    ready = []
+    while wave:
+        for node in dependents.pop(wave.pop(), ()):
+            node.missing -= 1
+            if not node.missing:
+                ready.append(node)
+    return ready
+
+
+def _serial(node: Node) -> int:
+    return node.serial

@@ -1,0 +1,1 @@
+"""Graphs over the workers, one file each."""

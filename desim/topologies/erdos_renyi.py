@@ -1,0 +1,26 @@
+"""Erdos-Renyi graph: every edge exists with probability p."""
+
+from typing import Annotated, ClassVar
+
+import networkx as nx
+import numpy as np
+from pydantic import Field
+
+from desim.topologies.base import Topology
+
+
+class ErdosRenyi(Topology):
+    """Every pair is linked with probability p, independently; redrawn until connected.
+
+    Attributes:
+        p: the probability of an edge, 0 < p <= 1.
+    """
+
+    kind: ClassVar[str] = "erdos-renyi"
+    attempts: ClassVar[int] = 100
+
+    p: Annotated[float, Field(gt=0, le=1)]
+
+    def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
+        """One G(n, p), in time proportional to its edges."""
+        return nx.fast_gnp_random_graph(workers, self.p, seed=random)

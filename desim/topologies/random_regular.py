@@ -1,0 +1,36 @@
+"""Random regular graph: everyone has the same number of neighbours."""
+
+from typing import Annotated, ClassVar
+
+import networkx as nx
+import numpy as np
+from pydantic import Field
+
+from desim.errors import ScenarioError
+from desim.topologies.base import Topology
+
+
+class RandomRegular(Topology):
+    """A graph drawn among those in which every worker has `degree` neighbours.
+
+    Attributes:
+        degree: neighbours per worker; less than the number of workers, and degree x workers even.
+    """
+
+    kind: ClassVar[str] = "random-regular"
+    attempts: ClassVar[int] = 100
+
+    degree: Annotated[int, Field(ge=1)]
+
+    def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
+        """One random regular graph.
+
+        Raises:
+            ScenarioError: there is no such graph on so many workers.
+        """
+        if self.degree >= workers or self.degree * workers % 2:
+            raise ScenarioError(
+                f"network.topology.degree = {self.degree}: must be less than the {workers} workers,"
+                " and degree x workers even"
+            )
+        return nx.random_regular_graph(self.degree, workers, seed=random)
