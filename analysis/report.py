@@ -50,18 +50,20 @@ def report(folder: str | Path, baseline: str | None = None) -> list[Path]:
     """
     root = Path(folder)
     metrics, finished = load(root), trials(root)
-    table = summary(root, baseline)
+    # One for all: the first algorithm at a point may be another where trials are unfinished.
+    reference = str(metrics["algorithm"].iloc[0]) if baseline is None else baseline
+    table = summary(root, reference)
     home = root / "report"
     home.mkdir(exist_ok=True)
     pictures: list[Path] = []
     with style.applied():
-        for name, figure in _figures(root, metrics, finished, baseline):
+        for name, figure in _figures(root, metrics, finished, reference):
             pictures += style.save(figure, home, name)
     tables = []
     trained = _trained(metrics, finished)
     if len(trained) and len(target_grid(trained)):
         tables.append(home / "speedup.csv")
-        compare(trained, baseline=baseline).to_csv(tables[0], index=False)
+        compare(trained, baseline=reference).to_csv(tables[0], index=False)
     index = home / "report.md"
     index.write_text(_index(root, finished, table, round_times(metrics), pictures, tables))
     return [index, *tables, *pictures]
@@ -72,7 +74,7 @@ def _trained(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:
 
 
 def _figures(
-    root: Path, metrics: pd.DataFrame, finished: pd.DataFrame, baseline: str | None
+    root: Path, metrics: pd.DataFrame, finished: pd.DataFrame, reference: str
 ) -> Iterator[tuple[str, Figure]]:
     looks = style.looks([str(label) for label in metrics["algorithm"].unique()])
     points = sweep_points(finished)
@@ -80,9 +82,9 @@ def _figures(
         for point in points:
             runs = at_point(finished, point)
             rows = at_point(metrics, point)
-            for name, figure in _point_figures(root, rows, runs, looks, baseline):
+            for name, figure in _point_figures(root, rows, runs, looks, reference):
                 yield name + _suffix(point), figure
-    yield from _sweep_figures(metrics, finished, looks, baseline)
+    yield from _sweep_figures(metrics, finished, looks, reference)
 
 
 def _point_figures(
@@ -90,14 +92,14 @@ def _point_figures(
     metrics: pd.DataFrame,
     finished: pd.DataFrame,
     looks: Mapping[str, Look],
-    baseline: str | None,
+    reference: str,
 ) -> Iterator[tuple[str, Figure]]:
     trained = _trained(metrics, finished)
     runs = finished[finished["train"]]
     if len(trained):
         yield "loss-vs-time", loss_vs_time(trained, runs, looks)
-    if len(trained) and len(target_grid(trained)):
-        table = compare(trained, baseline=baseline)
+    if reference in set(trained["algorithm"]) and len(target_grid(trained)):
+        table = compare(trained, baseline=reference)
         yield "speedup-vs-target", speedup_vs_target(table, runs, looks)
         yield "bits-to-target", bits_to_target(table, runs, looks)
     yield "timeline", timeline(root, finished, metrics)
@@ -108,7 +110,7 @@ def _sweep_figures(
     metrics: pd.DataFrame,
     finished: pd.DataFrame,
     looks: Mapping[str, Look],
-    baseline: str | None,
+    reference: str,
 ) -> Iterator[tuple[str, Figure]]:
     trained = _trained(metrics, finished)
     keys = sweep_keys(finished)
@@ -119,8 +121,9 @@ def _sweep_figures(
         others = [other for other in keys if other != key]
         for point in sweep_points(finished[others]) if others else [{}]:
             name = f"{_slug(key)}{_suffix(point)}"
-            if len(targets):
-                table = compare(at_point(trained, point), targets, baseline)
+            rows = at_point(trained, point)
+            if len(targets) and reference in set(rows["algorithm"]):
+                table = compare(rows, targets, reference)
                 yield f"speedup-vs-{name}", speedup_vs_key(table, key, looks)
             elif not len(trained):
                 table = round_times(at_point(metrics, point))

@@ -1,6 +1,7 @@
 """When does a trial first reach a target loss, and at what cost in time and bits?"""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.results import sweep_keys
 
-# From the coarsest set of round mantissas to the finest: the first that gives three targets wins.
-_MANTISSAS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
+# Round mantissas in order of preference: the first set that gives three to five targets wins.
+_MANTISSAS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
 _FEWEST, _MOST = 3, 5
 
 
@@ -69,20 +70,23 @@ def round_targets(metrics: pd.DataFrame) -> NDArray[np.float64]:
     start, low = _span(metrics)
     if not low < start:
         return np.empty(0)
-    chosen = np.empty(0)
-    if low > 0 and start / low > 3:
+    if low > 0:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(start)) + 1)
         for mantissas in _MANTISSAS:
-            numbers = np.array([float(f"{m}e{d}") for d in decades for m in mantissas])
-            chosen = numbers[(numbers >= low) & (numbers < start)]
-            if len(chosen) >= _FEWEST:
-                break
-    if len(chosen) < _FEWEST:
-        numbers = np.asarray(MaxNLocator(nbins=_MOST).tick_values(low, start))
-        chosen = numbers[(numbers >= low) & (numbers < start)]
-    if len(chosen) > _MOST:
-        chosen = chosen[np.linspace(0, len(chosen) - 1, _MOST).round().astype(int)]
-    return np.sort(chosen)[::-1]
+            chosen = _within(low, start, [float(f"{m}e{d}") for d in decades for m in mantissas])
+            if _FEWEST <= len(chosen) <= _MOST:
+                return chosen
+        powers = _within(low, start, [float(f"1e{d}") for d in decades])
+        if len(powers) > _MOST:
+            places = np.linspace(0, len(powers) - 1, _MOST).round().astype(int)
+            return np.take(powers, places)
+    ticks = MaxNLocator(nbins=_MOST, steps=[1, 2, 2.5, 5, 10]).tick_values(low, start)
+    return _within(low, start, [float(f"{tick:.9g}") for tick in ticks])
+
+
+def _within(low: float, start: float, numbers: Sequence[float]) -> NDArray[np.float64]:
+    """Those that somebody reached and nobody started from, falling."""
+    return np.array(sorted({x for x in numbers if low <= x < start}, reverse=True))
 
 
 def _span(metrics: pd.DataFrame) -> tuple[float, float]:
@@ -122,7 +126,7 @@ def _first_crossing(
     # No line can be drawn from a loss that is not finite, nor from before the first evaluation:
     # there the evaluation itself is the crossing.
     drawn = np.isfinite(loss[before]) & (loss[before] > targets)
-    drop = np.where(drawn, loss[before] - loss[after], 1.0)
-    share = np.where(drawn, (loss[before] - targets) / drop, 1.0)
-    crossing = value[before] + share * (value[after] - value[before])
+    above = np.where(drawn, loss[before] - targets, 1.0)
+    drop = np.where(drawn, loss[before], 1.0) - np.where(drawn & reached, loss[after], 0.0)
+    crossing = value[before] + above / drop * (value[after] - value[before])
     return np.where(reached, crossing, np.nan)

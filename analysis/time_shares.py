@@ -52,7 +52,7 @@ def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
 def _covered(spans: pd.DataFrame, end_s: float) -> NDArray[np.float64]:
     """Seconds, summed over workers, in which each kind is the first of PRIORITY going on."""
     worker = spans["worker"].to_numpy()
-    kind = pd.Categorical(spans["kind"].astype(str), categories=PRIORITY).codes
+    kind = spans["kind"].cat.set_categories(list(PRIORITY)).cat.codes.to_numpy()
     # Starts and ends of everybody in one row, by worker and time: between two neighbours in it
     # the running count of each kind says what its worker is doing.
     who = np.concatenate([worker, worker])

@@ -32,7 +32,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 #: The tape is evaluated when so many gradients per worker have been recorded.
-_GRADIENTS_PER_WORKER = 16
+_GRADIENTS_PER_WORKER = 4
 
 StoppedBy = Literal["time_s", "rounds", "steps", "target_train_loss", "diverged"]
 
@@ -327,7 +327,7 @@ class Simulation:
         self.network.settle()
         measures = Measures()
         if self.tape is not None:
-            models = [self.tape.record(worker.model) for worker in self.workers]
+            models = [self.tape.record(worker.model, worker.id) for worker in self.workers]
             self.tape.flush()
             measures = self._evaluator(np.array([model.row for model in models]))
         row = Row(

@@ -13,7 +13,7 @@ from desim.clock.network import Network
 from desim.clock.timeline import Timeline
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.tensors.refs import Draw, Node, Ref
+from desim.tensors.refs import Draw, Ref
 from desim.tensors.tape import Tape
 
 #: What a worker's generator yields and takes: simulated time passes at each `yield from`.
@@ -41,8 +41,13 @@ class Plane(Protocol):
     def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
         """What arrives when the model is sent compressed."""
 
-    def record(self, ref: Ref) -> None:
-        """Makes one operation of a linear combination."""
+    def mix(
+        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
+    ) -> Ref:
+        """own_weight * own + sum_k weights[k] * neighbours[k]."""
+
+    def record(self, ref: Ref, worker: int) -> None:
+        """Makes one operation of a worker's linear combination."""
 
 
 class Tensors:
@@ -69,17 +74,20 @@ class Tensors:
     def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
         """A recorded compression, or the model itself where nothing is lost."""
         if isinstance(compressor, NoCompressor) and compressor.exact_for(self._dtype):
-            self._tape.record(model)
+            self._tape.record(model, worker)
             return model
         return self._tape.map(compressor, [model], Draw("dither", worker, step))
 
-    def record(self, ref: Ref) -> None:
-        """Makes one operation of a linear combination."""
-        self._tape.record(ref)
+    def mix(
+        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
+    ) -> Ref:
+        """A linear combination; what has been sent is one recorded operation each."""
+        nodes = own.nodes + [ref.nodes[0] for ref in neighbours]
+        return Ref(nodes, [own_weight * c for c in own.coefficients] + weights)
 
-    def node(self, ref: Ref) -> Node:
-        """The operation behind a ref."""
-        return self._tape.record(ref)
+    def record(self, ref: Ref, worker: int) -> None:
+        """Makes one operation of a worker's linear combination."""
+        self._tape.record(ref, worker)
 
 
 class NoTensors:
@@ -105,7 +113,13 @@ class NoTensors:
         """Zero."""
         return self._zero
 
-    def record(self, ref: Ref) -> None:
+    def mix(
+        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
+    ) -> Ref:
+        """Zero."""
+        return self._zero
+
+    def record(self, ref: Ref, worker: int) -> None:
         """Nothing to do."""
 
 
@@ -218,7 +232,7 @@ class Worker:
 
     def broadcast(self, message: Message, tag: int) -> None:
         """Sends to all neighbours, who `gather` it under the tag; takes no time of the worker's."""
-        self._sent_until, _ = self._network.broadcast(
+        self._sent_until = self._network.broadcast(
             self.id, message.content, message.size_bits, tag
         )
 
@@ -270,16 +284,11 @@ class Worker:
 
     def mix(self, own: Ref, neighbours: Received) -> Ref:
         """w_ii * own + sum_j w_ij * neighbours[j]."""
-        mixed = own * self.own_weight
-        nodes, coefficients = mixed.nodes.copy(), mixed.coefficients
-        for weight, ref in zip(self.weights, neighbours.messages, strict=True):
-            nodes += ref.nodes
-            coefficients += [weight] if len(ref.nodes) == 1 else (ref * weight).coefficients
-        return Ref(nodes, coefficients)
+        return self._plane.mix(self.own_weight, own, self.weights, neighbours.messages)
 
     def commit(self, model: Ref) -> None:
         """Ends a local step: this is the worker's model now."""
-        self._plane.record(model)
+        self._plane.record(model, self.id)
         self.model = model
         self.steps += 1
         self._committed()

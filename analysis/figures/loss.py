@@ -54,9 +54,11 @@ def loss_vs_time(
     axes.set_xlabel("simulated time [s]")
     axes.set_ylabel("training loss")
     handles = style.curve_handles(looks, labels)
+    caption = style.seeds_caption(finished)
     if len(diverged):
         handles.append(Line2D([], [], color=style.GREY, marker="x", lw=0.8, label="diverged"))
-    style.legend_above(figure, handles, style.seeds_caption(finished))
+        caption += ", without the diverged"
+    style.legend_above(figure, handles, caption)
     return figure
 
 

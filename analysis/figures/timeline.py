@@ -21,6 +21,8 @@ from analysis.results import load_timeline
 ROUNDS = 3
 WORKERS = 6
 _LANE = 0.62  # height of a bar, in lanes
+_MOST_ROUNDS = 60  # of the fastest method, that are told apart over the width of a page
+_DOTS = 1000  # as many arrivals as can be told apart there
 _MANY_STEPS = 15  # in a lane; their ticks are thinner
 # Dark, middle and pale, so that the three are told apart in grey as well.
 BARS: Mapping[str, dict[str, Any]] = {
@@ -59,7 +61,7 @@ def timeline(
     for axes, row in zip(panels, shown.to_dict("records"), strict=True):
         spans = load_timeline(folder, row["trial"], workers=chosen, until_s=end_s)
         for lane, worker in enumerate(chosen):
-            _draw_lane(axes, spans[spans["worker"] == worker], lane)
+            _draw_lane(axes, spans[spans["worker"] == worker], lane, end_s)
         axes.set_title(row["algorithm"], loc="left", fontsize="medium", pad=3)
         axes.set_yticks(range(len(chosen)), [str(worker) for worker in chosen])
         axes.set_ylim(len(chosen) - 0.4, -0.6)  # the slowest on top
@@ -78,10 +80,14 @@ def timeline(
 
 
 def _window_s(metrics: pd.DataFrame, shown: pd.DataFrame) -> float:
-    """Simulated s that `ROUNDS` rounds of the slowest method take on average."""
+    """Simulated s that `ROUNDS` rounds of the slowest method take on average, if readable."""
     last = metrics[metrics["trial"].isin(shown["trial"])].groupby("trial").last()
     paces = (last["time_s"] / last["round"])[last["round"] > 0]
-    return float(ROUNDS * paces.max()) if len(paces) else float(shown["time_s"].max())
+    if paces.empty:
+        return float(shown["time_s"].max())
+    # Where methods differ a hundredfold the fast ones would blur; one slow round is then enough.
+    readable_s = max(paces.max(), _MOST_ROUNDS * paces.min())
+    return float(min(ROUNDS * paces.max(), readable_s))
 
 
 def _spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count: int) -> list[int]:
@@ -101,7 +107,7 @@ def _spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count
     return [int(ranked[place]) for place in places]
 
 
-def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: int) -> None:
+def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: int, end_s: float) -> None:
     top = lane - _LANE / 2
     compute = spans[spans["kind"] == "compute"]
     for order, (kind, bar) in enumerate(BARS.items()):
@@ -118,7 +124,8 @@ def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: int) -> None:
     closed_s = compute.groupby("step")["start_s"].min().iloc[1:]
     ink = 1.8 if len(closed_s) <= _MANY_STEPS else 0.9
     axes.vlines(closed_s, lane - 0.44, lane + 0.40, color="black", lw=ink, zorder=7)
-    arrived_s = spans.loc[spans["kind"] == "receive", "end_s"].unique()
+    received_s = spans.loc[spans["kind"] == "receive", "end_s"].to_numpy(dtype=float)
+    arrived_s = np.unique((received_s / end_s * _DOTS).round()) * end_s / _DOTS
     level = np.full(len(arrived_s), lane + 0.44)
     axes.plot(arrived_s, level, ls="", marker=".", ms=2.2, color=style.GREY, zorder=4)
 

@@ -5,6 +5,7 @@ receiver's mailbox with its arrival time, and only a receiver that waits for the
 """
 
 from collections.abc import Generator, Sequence
+from math import inf
 from typing import Any
 
 import simpy
@@ -50,57 +51,50 @@ class Network:
     ) -> None:
         self._env, self._timeline = env, timeline
         self.bits_sent = 0
-        self._neighbours = [list(row) for row in neighbours]
-        self._mailboxes: list[dict[Any, Mailbox]] = [{} for _ in neighbours]
-        self._out: list[list[Link]] = [
-            [model.build(i, j, streams) for j in row] for i, row in enumerate(self._neighbours)
-        ]
+        self._degrees = [len(row) for row in neighbours]
+        self._mailboxes: list[dict[int, Mailbox]] = [{} for _ in neighbours]
+        self._out = [model.build(i, row, streams) for i, row in enumerate(neighbours)]
         self._in: list[list[Link]] = [[] for _ in neighbours]
         for links in self._out:  # sources ascend, so each receiver's list is in neighbour order
             for link in links:
-                link.position = len(self._in[link.target])
-                link.mailboxes = self._mailboxes[link.target]
-                self._in[link.target].append(link)
+                for target in link.targets:
+                    place = len(self._in[target])
+                    link.ends.append((self._mailboxes[target], place, self._degrees[target]))
+                    self._in[target].append(link)
 
-    def broadcast(self, source: int, message: Any, bits: int, step: int) -> tuple[float, float]:
+    def broadcast(self, source: int, message: Any, bits: int, step: int) -> float:
         """Sends to all neighbours under the tag `step`.
 
         Returns:
-            When the last message has left and when the last one arrives, in simulated seconds.
+            When the last message has left, in simulated seconds.
         """
-        now = self._env.now
-        links = self._out[source]
-        departures, arrivals = [], []
-        last_left = last_arrival = now
-        for link in links:
+        now = last_left = self._env.now
+        first = inf
+        for link in self._out[source]:
             departs, left, arrives = link.carry(now, bits)
-            departures.append(departs)
-            arrivals.append(arrives)
-            if left > last_left:
-                last_left = left
-            if arrives > last_arrival:
-                last_arrival = arrives
-            box = link.mailboxes.get(step)
-            if box is None:
-                box = link.mailboxes[step] = Mailbox(len(self._in[link.target]))
-            box.messages[link.position] = message
-            if arrives > box.complete_s:
-                box.complete_s = arrives
-            box.missing -= 1
-            if not box.missing and box.waiter is not None:
-                box.waiter.succeed_in(box.complete_s - now)
-        self.bits_sent += bits * len(links)
-        self._timeline.send(
-            source, self._neighbours[source], departures, arrivals, last_left, step, bits
-        )
-        return last_left, last_arrival
+            first, last_left = min(first, departs), max(last_left, left)
+            self._timeline.receive(link.targets, source, departs, arrives, step, bits)
+            for boxes, place, degree in link.ends:
+                box = boxes.get(step)
+                if box is None:
+                    box = boxes[step] = Mailbox(degree)
+                box.messages[place] = message
+                if arrives > box.complete_s:
+                    box.complete_s = arrives
+                box.missing -= 1
+                if not box.missing and box.waiter is not None:
+                    box.waiter.succeed_in(box.complete_s - now)
+        total = bits * self._degrees[source]
+        self.bits_sent += total
+        self._timeline.send(source, first, last_left, step, total)
+        return last_left
 
     def gather(self, target: int, step: int) -> Generator[simpy.Event, Any, list[Any]]:
         """Waits for the messages of all neighbours under the tag `step`, in neighbour order."""
         boxes = self._mailboxes[target]
         box = boxes.get(step)
         if box is None:
-            box = boxes[step] = Mailbox(len(self._in[target]))
+            box = boxes[step] = Mailbox(self._degrees[target])
         if box.missing:
             box.waiter = Wake(self._env)
             yield box.waiter
@@ -130,9 +124,7 @@ class Network:
         Returns:
             When the last message that isn't waiting has left, and when it arrives.
         """
-        now = self._env.now
-        sent: list[tuple[int, float, float]] = []
-        last_left = last_arrival = now
+        now = last_left = last_arrival = self._env.now
         for link in self._out[source]:
             link.posted = message
             if replace:
@@ -140,15 +132,20 @@ class Network:
                 if link.free_at() > now:
                     link.waiting = (message, bits, step)
                     continue
-            departs, left, arrives = link.carry(now, bits)
-            link.flying.append((arrives, message))
-            sent.append((link.target, departs, arrives))
+            left, arrives = self._launch(link, now, message, bits, step)
             last_left, last_arrival = max(last_left, left), max(last_arrival, arrives)
-        if sent:
-            targets, departures, arrivals = (list(column) for column in zip(*sent, strict=True))
-            self.bits_sent += bits * len(sent)
-            self._timeline.send(source, targets, departures, arrivals, last_left, step, bits)
         return last_left, last_arrival
+
+    def _launch(
+        self, link: Link, now: float, message: Any, bits: int, step: int
+    ) -> tuple[float, float]:
+        departs, left, arrives = link.carry(now, bits)
+        link.flying.append((arrives, message))
+        total = bits * len(link.targets)
+        self.bits_sent += total
+        self._timeline.receive(link.targets, link.source, departs, arrives, step, bits)
+        self._timeline.send(link.source, departs, left, step, total)
+        return left, arrives
 
     def newest(self, target: int, *, instant: bool) -> list[Any]:
         """The newest message of each neighbour, in neighbour order.
@@ -182,7 +179,4 @@ class Network:
         if link.waiting is not None and free <= now:
             message, bits, step = link.waiting
             link.waiting = None
-            departs, left, arrives = link.carry(free, bits)
-            link.flying.append((arrives, message))
-            self.bits_sent += bits
-            self._timeline.send(link.source, [link.target], [departs], [arrives], left, step, bits)
+            self._launch(link, free, message, bits, step)

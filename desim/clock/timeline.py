@@ -4,6 +4,7 @@ Rows are kept as they come, a broadcast as one entry, and are turned into column
 sink in large pieces, so that memory doesn't grow with simulated time.
 """
 
+from array import array
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -44,11 +45,15 @@ class Timeline:
     def __init__(self, sink: Sink | None, until_s: float = inf) -> None:
         self._sink = sink
         self.until_s = until_s if sink else -inf
-        # (worker, kind, start, end, step, bits, samples)
-        self._intervals: list[tuple[int, int, float, float, int, int, int]] = []
-        # (targets, source, departures, arrivals, step, bits) of one broadcast
-        self._messages: list[tuple[list[int], int, list[float], list[float], int, int]] = []
-        self._rows = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        # Flat arrays: a list of tuples would cost ten times as much to turn into columns. Seven
+        # doubles an interval (worker, kind, start, end, step, bits, samples), all exact.
+        self._intervals = array("d")
+        # Messages that travel at the same time: their targets, and six doubles together (source,
+        # step, bits, departure, arrival, number).
+        self._targets, self._passages = array("i"), array("d")
 
     def compute(
         self, worker: int, start_s: float, end_s: float, step: int, samples: int
@@ -60,63 +65,53 @@ class Timeline:
         """A worker that stands idle."""
         self._add(worker, 1, start_s, end_s, step, 0, 0)
 
-    def send(
+    def send(self, worker: int, start_s: float, end_s: float, step: int, bits: int) -> None:
+        """A broadcast, until its last message has left; bits over all of them."""
+        self._add(worker, 2, start_s, end_s, step, bits, 0)
+
+    def receive(
         self,
+        targets: "array[int]",
         source: int,
-        targets: list[int],
-        departures_s: list[float],
-        arrivals_s: list[float],
-        left_s: float,
+        departs_s: float,
+        arrives_s: float,
         step: int,
         bits: int,
     ) -> None:
-        """One broadcast: the sender's interval and each receiver's, with `bits` per message."""
-        if targets and departures_s[0] <= self.until_s:
-            self._add(source, 2, min(departures_s), left_s, step, bits * len(targets), 0)
-            self._messages.append((targets, source, departures_s, arrivals_s, step, bits))
-            self._rows += len(targets)
+        """Messages of `bits` bits each that travel at the same time to several targets."""
+        if departs_s <= self.until_s:
+            self._targets.extend(targets)
+            self._passages.extend((source, step, bits, departs_s, arrives_s, len(targets)))
 
     def _add(
         self, worker: int, kind: int, start_s: float, end_s: float, step: int, bits: int, samples: int
     ) -> None:
         if start_s <= self.until_s:
-            self._intervals.append((worker, kind, start_s, end_s, step, bits, samples))
-            self._rows += 1
-            if self._rows >= _PIECE:
+            self._intervals.extend((worker, kind, start_s, end_s, step, bits, samples))
+            if len(self._intervals) + len(self._targets) >= _PIECE:
                 self.flush()
 
     def flush(self) -> None:
         """Hands over what has been recorded so far."""
-        if self._sink and self._rows:
+        if self._sink and self._intervals:
             self._sink(self._columns())
-        self._intervals, self._messages, self._rows = [], [], 0
+        self._clear()
 
     def _columns(self) -> Columns:
-        worker, kind, start, end, step, bits, samples = (
-            np.array(column) for column in zip(*self._intervals, strict=True)
-        )
-        targets, source, departures, arrivals, tag, size = (
-            zip(*self._messages, strict=True) if self._messages else ((),) * 6
-        )
-        lengths = [len(row) for row in targets]
-        n = sum(lengths)
-
-        def spread(values: Any, dtype: Any) -> npt.NDArray[Any]:
-            return np.repeat(np.array(values, dtype), lengths)
-
-        def joined(rows: Any, dtype: Any) -> npt.NDArray[Any]:
-            flat = (value for row in rows for value in row)
-            return np.fromiter(flat, dtype, count=n)
-
+        worker, kind, start, end, step, bits, samples = np.array(self._intervals).reshape(-1, 7).T
+        passages = np.array(self._passages).reshape(-1, 6)
+        count = passages[:, 5].astype(int)
+        peer, tag, size, departs, arrives = np.repeat(passages[:, :5], count, axis=0).T
+        n = len(self._targets)
         received: Columns = {
-            "worker": joined(targets, np.int32),
-            "kind": np.full(n, KINDS.index("receive"), np.int8),
-            "start_s": joined(departures, np.float64),
-            "end_s": joined(arrivals, np.float64),
-            "step": spread(tag, np.int32),
-            "peer": spread(source, np.int32),
-            "bits": spread(size, np.int64),
-            "samples": np.zeros(n, np.int32),
+            "worker": np.array(self._targets),
+            "kind": np.full(n, KINDS.index("receive")),
+            "start_s": departs,
+            "end_s": arrives,
+            "step": tag,
+            "peer": peer,
+            "bits": size,
+            "samples": np.zeros(n),
         }
         own: Columns = {
             "worker": worker,
@@ -129,6 +124,6 @@ class Timeline:
             "samples": samples,
         }
         return {
-            key: np.concatenate([own[key].astype(dtype), received[key]])
+            key: np.concatenate([own[key].astype(dtype), received[key].astype(dtype)])
             for key, dtype in DTYPES.items()
         }

@@ -5,6 +5,7 @@ or sparse; those that only one output uses (its own model, its own gradient) are
 Everything is done in blocks of columns, so that the sources of a block stay in cache.
 """
 
+import warnings
 from collections.abc import Sequence
 from itertools import chain
 
@@ -83,8 +84,11 @@ class Combinations:
 
     def _weights(self, matrix: npt.NDArray[np.float64]) -> Tensor:
         weights = torch.from_numpy(matrix).to(self._store.data)
-        used = np.count_nonzero(matrix)
-        return weights.to_sparse_csr() if used < _SPARSE_BELOW * matrix.size else weights
+        if np.count_nonzero(matrix) >= _SPARSE_BELOW * matrix.size:
+            return weights
+        with warnings.catch_warnings():  # torch calls its sparse matrices "beta" once a process
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+            return weights.to_sparse_csr()
 
     def _rows(self, which: int, block: Tensor, index: slice | Tensor) -> Tensor:
         if isinstance(index, slice):
@@ -110,14 +114,14 @@ def coefficient_matrix(nodes: Sequence[Combination]) -> tuple[npt.NDArray[np.flo
     """The coefficients of each output (rows) on each distinct source (columns).
 
     Returns:
-        The matrix, and the store's rows of the sources in the order of their recording, which
-        makes sums come out the same wherever the rows happen to lie.
+        The matrix, and the store's rows of the sources, both in the operations' order, which makes
+        sums come out the same wherever the rows happen to lie.
     """
     flat = list(chain.from_iterable(node.inputs for node in nodes))
-    serials = np.array([source.serial for source in flat], np.int64)
+    orders = np.array([source.order for source in flat], np.int64)
     values = np.fromiter(chain.from_iterable(node.coefficients for node in nodes), np.float64)
     outputs = np.repeat(np.arange(len(nodes)), [len(node.inputs) for node in nodes])
-    _, first, columns = np.unique(serials, return_index=True, return_inverse=True)
+    _, first, columns = np.unique(orders, return_index=True, return_inverse=True)
     count = len(first)
     matrix = np.bincount(outputs * count + columns, values, len(nodes) * count)
     rows = np.array([flat[i].row for i in first], np.int64)

@@ -51,14 +51,13 @@ class Evaluator:
         count = len(task.train_y)
         for x, y in _pieces(task.train_x, task.train_y):
             weights = torch.full((len(y),), 1.0 / count, dtype=mean.dtype, device=mean.device)
-            losses = task.loss(task.objective.outputs(task.objective.unpack(row), x), y)
+            losses = task.objective.loss(task.objective.outputs(task.objective.unpack(row), x), y)
             part = (losses * weights).sum()
             part.backward()  # type: ignore[no-untyped-call]
             total += part.detach()
-        regulariser = task.objective.regulariser
-        if regulariser is not None:
-            batch = torch.tensor(float(count), dtype=mean.dtype, device=mean.device)
-            part = regulariser(task.objective.unpack(row), batch)
+        batch = torch.tensor(float(count), dtype=mean.dtype, device=mean.device)
+        part = task.objective.regulariser(task.objective.unpack(row), batch)
+        if part.requires_grad:
             part.backward()  # type: ignore[no-untyped-call]
             total += part.detach()
         assert row.grad is not None

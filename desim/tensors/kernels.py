@@ -68,7 +68,7 @@ class OneByOneKernels:
             inputs = [self.store.data[source.row][None] for source in node.inputs]
             uniform = torch.empty_like(inputs[0]) if node.function.random else None
             if uniform is not None:
-                self._uniforms.fill(uniform, [node.draw])
+                self._uniforms.fill(uniform, self._uniforms.keys([node.draw]))
             self._set(node, node.function(*inputs, uniform=uniform)[0])
 
     def gradients(self, nodes: Sequence[Gradient]) -> None:

@@ -1,6 +1,5 @@
 """The problem: data, who holds it, the model, the loss; and its form on a device."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,7 @@ from desim.errors import ScenarioError
 from desim.registry import Table
 from desim.streams import Streams
 from desim.tensors.datasets.base import Data, Dataset
-from desim.tensors.gradients import Objective, Parameters, check
+from desim.tensors.objective import Objective, Regulariser, check
 from desim.tensors.losses.base import Loss
 from desim.tensors.models.base import Model
 from desim.tensors.partitions.base import Partition
@@ -46,7 +45,7 @@ class Problem(Table):
     partition: Partition = IID()
     loss: Loss | None = None
     l2: Annotated[float, Field(ge=0)] = 0.0
-    regulariser: Callable[[Parameters, Tensor], Tensor] | None = None
+    regulariser: Regulariser | None = None
     sampling: Sampling = "replacement"
     dtype: Literal["float32", "float64"] = "float32"
 
@@ -87,7 +86,7 @@ class Problem(Table):
         shards = self.deal(data, workers, streams)
         dtype = _DTYPES[self.dtype]
         loss = self.loss or Loss.parse(self.model.default_loss)
-        objective = Objective(self.module(streams).to(device), loss, self._regulariser())
+        objective = Objective(self.module(streams).to(device), loss, self.l2, self.regulariser)
 
         def tensor(array: npt.NDArray[Any]) -> Tensor:
             number = torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -107,18 +106,6 @@ class Problem(Table):
         )
         check(objective, task.train_x[:2], task.train_y[:2])
         return task
-
-    def _regulariser(self) -> Callable[[Parameters, Tensor], Tensor] | None:
-        if not self.l2:
-            return self.regulariser
-        own = self.regulariser
-
-        def ridge(parameters: Parameters, batch: Tensor) -> Tensor:
-            squares = torch.stack([p.square().sum() for p in parameters.values()])
-            value = 0.5 * self.l2 * squares.sum()
-            return value if own is None else value + own(parameters, batch)
-
-        return ridge
 
 
 @dataclass(frozen=True)

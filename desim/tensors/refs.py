@@ -23,18 +23,22 @@ class Node:
     before it was evaluated is never computed.
 
     Attributes:
-        serial: its number in the order of recording.
+        order: sorts operations by worker, and for each by the order of recording; evaluation
+            follows it, so that results don't depend on what happened to be ready together, and
+            the rows of one batch lie in the order of the workers.
         row: the row of the store, or -1.
         inputs: the operations that it reads; emptied once it has been evaluated.
         missing: how many inputs have no value yet; used while the tape is evaluated.
+        waiters: the operations that wait for this one's value; likewise.
     """
 
-    __slots__ = ("__weakref__", "inputs", "missing", "row", "serial", "store")
+    __slots__ = ("__weakref__", "inputs", "missing", "order", "row", "store", "waiters")
 
-    def __init__(self, serial: int, store: Store, inputs: Sequence[Node]) -> None:
-        self.serial, self.store, self.inputs = serial, store, inputs
+    def __init__(self, order: int, store: Store, inputs: Sequence[Node]) -> None:
+        self.order, self.store, self.inputs = order, store, inputs
         self.row = -1
         self.missing = 0
+        self.waiters: list[Node] = []
 
     def __del__(self) -> None:
         if self.row >= 0:
@@ -47,9 +51,9 @@ class Combination(Node):
     __slots__ = ("coefficients",)
 
     def __init__(
-        self, serial: int, store: Store, inputs: Sequence[Node], coefficients: Sequence[float]
+        self, order: int, store: Store, inputs: Sequence[Node], coefficients: Sequence[float]
     ) -> None:
-        super().__init__(serial, store, inputs)
+        super().__init__(order, store, inputs)
         self.coefficients = coefficients
 
 
@@ -84,13 +88,13 @@ class Map(Node):
 
     def __init__(
         self,
-        serial: int,
+        order: int,
         store: Store,
         inputs: Sequence[Node],
         function: RowFunction | Callable[..., Tensor],
         draw: Draw,
     ) -> None:
-        super().__init__(serial, store, inputs)
+        super().__init__(order, store, inputs)
         self.function, self.draw = function, draw
 
 
@@ -106,9 +110,9 @@ class Gradient(Node):
     __slots__ = ("batch", "position", "step", "worker")
 
     def __init__(
-        self, serial: int, store: Store, model: Node, worker: int, step: int, position: int, batch: int
+        self, order: int, store: Store, model: Node, worker: int, step: int, position: int, batch: int
     ) -> None:
-        super().__init__(serial, store, (model,))
+        super().__init__(order, store, (model,))
         self.worker, self.step, self.position, self.batch = worker, step, position, batch
 
 

@@ -17,8 +17,6 @@ from torch import Tensor
 from desim.tensors.refs import Combination, Draw, Gradient, Map, Node, Ref, RowFunction
 from desim.tensors.store import Store
 
-Dependents = defaultdict[Node, list[Node]]
-
 
 class Kernels(Protocol):
     """How ready operations are computed; each call gives every node its row."""
@@ -50,20 +48,22 @@ class Tape:
         self._limit, self._one_by_one = limit, one_by_one
         self._pending: list[weakref.ref[Node]] = []
         self._gradients = 0
-        self._serial = 0
+        self._recorded = 0
 
     def constant(self, row: Tensor) -> Ref:
         """A ref to given numbers, shape (parameters,)."""
-        node = Node(self._next(), self.kernels.store, ())
+        node = Node(self._order(0), self.kernels.store, ())
         node.row = int(self.kernels.store.take(1)[0])
         self.kernels.store.data[node.row] = row
         return Ref([node], [1.0])
 
-    def record(self, ref: Ref) -> Node:
-        """The one operation behind a ref; a combination becomes an operation of its own."""
+    def record(self, ref: Ref, worker: int) -> Node:
+        """The one operation behind a worker's ref; a combination becomes one of its own."""
         if len(ref.nodes) == 1 and ref.coefficients[0] == 1.0:
             return ref.nodes[0]
-        node = Combination(self._next(), self.kernels.store, ref.nodes, ref.coefficients)
+        node = Combination(
+            self._order(worker), self.kernels.store, ref.nodes, ref.coefficients
+        )
         ref.nodes, ref.coefficients = [node], [1.0]
         self._push(node)
         return node
@@ -72,8 +72,9 @@ class Tape:
         """Mean gradient over `batch` samples of a worker; zero for an empty batch."""
         if batch == 0:
             return Ref([], [])
+        source = self.record(model, worker)
         node = Gradient(
-            self._next(), self.kernels.store, self.record(model), worker, step, position, batch
+            self._order(worker), self.kernels.store, source, worker, step, position, batch
         )
         self._gradients += 1
         self._push(node)
@@ -83,15 +84,14 @@ class Tape:
         self, function: RowFunction | Callable[..., Tensor], refs: Sequence[Ref], draw: Draw
     ) -> Ref:
         """A row-wise function of refs, with random numbers named by `draw`."""
-        node = Map(
-            self._next(), self.kernels.store, [self.record(ref) for ref in refs], function, draw
-        )
+        sources = [self.record(ref, draw.worker) for ref in refs]
+        node = Map(self._order(draw.worker), self.kernels.store, sources, function, draw)
         self._push(node)
         return Ref([node], [1.0])
 
-    def _next(self) -> int:
-        self._serial += 1
-        return self._serial
+    def _order(self, worker: int) -> int:
+        self._recorded += 1
+        return (worker << 40) + self._recorded
 
     def _push(self, node: Node) -> None:
         if self._one_by_one:
@@ -107,7 +107,7 @@ class Tape:
         Rows are given back while it goes on: an evaluated operation forgets its inputs, and
         nothing here holds an operation longer than until it has been evaluated.
         """
-        ready, dependents = self._plan()
+        ready = self._plan()
         gradients: list[Node] = []
         while ready or gradients:
             gradients += [n for n in ready if isinstance(n, Gradient)]
@@ -115,11 +115,10 @@ class Tape:
             if not wave:
                 wave, gradients = gradients, []
             self._run(wave)
-            ready = _made_ready(wave, dependents)
+            ready = _made_ready(wave)
 
-    def _plan(self) -> tuple[list[Node], Dependents]:
-        """The operations that are ready, and for each missing value those that wait for it."""
-        dependents: Dependents = defaultdict(list)
+    def _plan(self) -> list[Node]:
+        """Tells each missing value which operations wait for it; those that are ready."""
         ready: list[Node] = []
         for reference in self._pending:
             node = reference()
@@ -128,18 +127,18 @@ class Tape:
             missing = 0
             for source in node.inputs:
                 if source.row < 0:
-                    dependents[source].append(node)
+                    source.waiters.append(node)
                     missing += 1
             node.missing = missing
             if not missing:
                 ready.append(node)
         self._pending.clear()
         self._gradients = 0
-        return ready, dependents
+        return ready
 
     def _run(self, wave: list[Node]) -> None:
-        """Evaluates ready nodes in the order of their recording, whatever made them ready."""
-        wave.sort(key=_serial)
+        """Evaluates ready nodes."""
+        wave.sort(key=_order)
         combinations = [n for n in wave if isinstance(n, Combination)]
         gradients = [n for n in wave if isinstance(n, Gradient)]
         maps: defaultdict[object, list[Map]] = defaultdict(list)
@@ -156,16 +155,18 @@ class Tape:
             n.inputs = ()
 
 
-def _made_ready(wave: list[Node], dependents: Dependents) -> list[Node]:
+def _made_ready(wave: list[Node]) -> list[Node]:
     """The operations that waited for the last of `wave`; empties `wave`."""
     ready = []
     while wave:
-        for node in dependents.pop(wave.pop(), ()):
+        done = wave.pop()
+        for node in done.waiters:
             node.missing -= 1
             if not node.missing:
                 ready.append(node)
+        done.waiters = []
     return ready
 
 
-def _serial(node: Node) -> int:
-    return node.serial
+def _order(node: Node) -> int:
+    return node.order

@@ -1,19 +1,17 @@
 """What a link is: it carries messages one after another and says when each arrives."""
 
 from abc import abstractmethod
+from array import array
 from collections import deque
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from desim.registry import Member
 from desim.streams import Streams
 
 
-class Passage(NamedTuple):
-    """The times of one message on one link, in simulated seconds."""
-
-    departs_s: float
-    left_s: float
-    arrives_s: float
+#: When a message departs, has left its link and arrives, in simulated seconds.
+Passage = tuple[float, float, float]
 
 
 class Mailbox:
@@ -36,44 +34,40 @@ class Mailbox:
 
 
 class Link:
-    """A directed link; a subclass says how long a message takes.
+    """Equal directed links from one worker to some of its neighbours, each a wire of its own.
+
+    A worker always sends to all its neighbours at once, so wires with equal properties are in the
+    same state at all times and one object stands for all of them. A subclass says how long a
+    message takes.
 
     Attributes:
-        source, target: worker numbers.
-        position: the source's place among the target's neighbours.
-        mailboxes: the target's mailboxes by tag, shared by all links into it.
+        source: the sender's number.
+        targets: the receivers' numbers.
+        ends: for each target its mailboxes by tag, the source's place among its neighbours, and
+            the number of those.
         newest: the newest message that has arrived, for asynchronous receivers.
-        posted: the newest message handed to the link, arrived or not.
+        posted: the newest message handed to the links, arrived or not.
         flying: (arrival, message) of those on the way, in order.
-        waiting: (message, bits, tag) that a busy link will send next, or None.
+        waiting: (message, bits, step) that busy links will send next, or None.
     """
 
-    __slots__ = (
-        "flying",
-        "mailboxes",
-        "newest",
-        "position",
-        "posted",
-        "source",
-        "target",
-        "waiting",
-    )
+    __slots__ = ("ends", "flying", "newest", "posted", "source", "targets", "waiting")
 
-    def __init__(self, source: int, target: int) -> None:
-        self.source, self.target = source, target
-        self.position = -1
-        self.mailboxes: dict[Any, Mailbox] = {}
+    def __init__(self, source: int, targets: Sequence[int]) -> None:
+        self.source = source
+        self.targets = array("i", targets)
+        self.ends: list[tuple[dict[int, Mailbox], int, int]] = []
         self.newest: Any = None
         self.posted: Any = None
         self.flying: deque[tuple[float, Any]] = deque()
         self.waiting: tuple[Any, int, int] | None = None
 
     def carry(self, now_s: float, size_bits: int) -> Passage:
-        """Takes a message at now_s; it goes out when those before it have left."""
+        """Takes a message for each target at now_s; it goes out when those before it have left."""
         raise NotImplementedError("abstract")
 
     def free_at(self) -> float:
-        """When the link can begin to send another message, in simulated seconds."""
+        """When the links can begin to send another message, in simulated seconds."""
         raise NotImplementedError("abstract")
 
 
@@ -83,8 +77,8 @@ class LinkModel(Member):
     axis: ClassVar[str] = "links"
 
     @abstractmethod
-    def build(self, source: int, target: int, streams: Streams) -> Link:
-        """The directed link from source to target."""
+    def build(self, source: int, targets: Sequence[int], streams: Streams) -> list[Link]:
+        """The directed links from source to its neighbours, equal ones in one object."""
 
     @abstractmethod
     def times_s(self, size_bits: int) -> tuple[float, float]:

@@ -5,9 +5,11 @@ another, each occupying it for size_bits / bandwidth_bps, since no wire carries 
 bandwidth; different links never slow each other down.
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import Annotated, ClassVar, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from desim.clock.links.base import Link, LinkModel, Passage
@@ -33,12 +35,14 @@ class BandwidthRange(Table):
 
 
 class DedicatedLink(Link):
-    """A wire of its own with a latency and a bandwidth."""
+    """Wires of their own with a latency and a bandwidth."""
 
     __slots__ = ("_free_s", "latency_s", "seconds_per_bit")
 
-    def __init__(self, source: int, target: int, latency_s: float, bandwidth_bps: float) -> None:
-        super().__init__(source, target)
+    def __init__(
+        self, source: int, targets: Sequence[int], latency_s: float, bandwidth_bps: float
+    ) -> None:
+        super().__init__(source, targets)
         self.latency_s = latency_s
         self.seconds_per_bit = 1.0 / bandwidth_bps
         self._free_s = 0.0
@@ -47,7 +51,7 @@ class DedicatedLink(Link):
         """Sends as soon as the wire is free."""
         departs_s = self._free_s if self._free_s > now_s else now_s
         left_s = self._free_s = departs_s + size_bits * self.seconds_per_bit
-        return Passage(departs_s, left_s, left_s + self.latency_s)
+        return departs_s, left_s, left_s + self.latency_s
 
     def free_at(self) -> float:
         """When the last message taken has left."""
@@ -76,17 +80,21 @@ class Dedicated(LinkModel):
                                  "high at least low")
         return self
 
-    def build(self, source: int, target: int, streams: Streams) -> DedicatedLink:
-        """The link, its own latency and bandwidth drawn from the stream "link"."""
-
-        def value(ends: tuple[float, float], draw: int) -> float:
-            low, high = ends
-            if low == high:
-                return low
-            return low + (high - low) * float(streams.uniforms("link", source, target, draw)[0])
-
-        latency_s = value(_ends(self.latency_s), 0)
-        return DedicatedLink(source, target, latency_s, value(_ends(self.bandwidth_bps), 1))
+    def build(self, source: int, targets: Sequence[int], streams: Streams) -> list[Link]:
+        """The links; latencies and bandwidths that differ are drawn from the stream "link"."""
+        latency, bandwidth = _ends(self.latency_s), _ends(self.bandwidth_bps)
+        if latency[0] == latency[1] and bandwidth[0] == bandwidth[1]:
+            return [DedicatedLink(source, targets, latency[0], bandwidth[0])]
+        draws = streams.uniforms("link", source, np.array(targets)[:, None], np.arange(2))
+        return [
+            DedicatedLink(
+                source,
+                [target],
+                latency[0] + (latency[1] - latency[0]) * u,
+                bandwidth[0] + (bandwidth[1] - bandwidth[0]) * v if bandwidth[1] < inf else inf,
+            )
+            for target, (u, v) in zip(targets, draws.tolist(), strict=True)
+        ]
 
     def times_s(self, size_bits: int) -> tuple[float, float]:
         """From the best to the worst link that can be drawn."""

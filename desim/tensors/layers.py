@@ -1,0 +1,120 @@
+"""Gradients of plain chains of linear layers, by hand.
+
+For an nn.Sequential of Linear layers and elementwise activations the chain rule is a few batched
+matrix products. Written out they go straight into the store's rows, without the temporaries and the
+dispatch of torch.func.vmap: 2 to 3 times as fast on the networks of this field. Every other module
+goes through vmap, which gives the same gradients (a test compares the two).
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from desim.tensors.objective import Objective, Parameters
+
+#: For each activation: how to apply it in place, and its derivative from its own output.
+_ACTIVATIONS: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]]
+_ACTIVATIONS = {
+    nn.Sigmoid: (torch.sigmoid_, lambda a: a * (1 - a)),
+    nn.Tanh: (torch.tanh_, lambda a: 1 - a * a),
+    nn.ReLU: (torch.relu_, lambda a: a > 0),
+}
+
+
+class ChainGradient:
+    """The gradient of a chain of linear layers for many workers.
+
+    Args:
+        objective: its module must be a chain; see `is_chain`.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._layers = [(f"{i}", layer) for i, layer in enumerate(_children(objective.module))]
+
+    def __call__(
+        self,
+        models: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        batches: Tensor,
+        out: Tensor,
+    ) -> None:
+        """Writes the gradients into out.
+
+        Args:
+            models: (workers, parameters).
+            inputs, targets: (workers, samples, ...).
+            weights: (workers, samples).
+            batches: (workers,).
+            out: (workers, parameters).
+        """
+        parameters, gradients = self._objective.unpack(models), self._objective.unpack(out)
+        outputs, kept = self._forward(parameters, inputs.flatten(2))
+        delta = self._loss_gradient(outputs, targets, weights)
+        for (name, layer), activation in zip(reversed(self._layers), reversed(kept), strict=True):
+            if isinstance(layer, nn.Linear):
+                torch.bmm(delta.transpose(1, 2), activation, out=gradients[f"{name}.weight"])
+                if layer.bias is not None:
+                    torch.sum(delta, 1, out=gradients[f"{name}.bias"])
+                if name != self._first:
+                    delta = torch.bmm(delta, parameters[f"{name}.weight"])
+            elif type(layer) in _ACTIVATIONS:
+                delta = delta.mul_(_ACTIVATIONS[type(layer)][1](activation))
+        self._objective.add_regulariser_gradient(parameters, batches, models, out)
+
+    @property
+    def _first(self) -> str:
+        return next(name for name, layer in self._layers if isinstance(layer, nn.Linear))
+
+    def _forward(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The outputs, and for each layer its input if linear, its output if an activation."""
+        kept = []
+        for name, layer in self._layers:
+            if isinstance(layer, nn.Linear):
+                kept.append(x)
+                weight = parameters[f"{name}.weight"].transpose(1, 2)
+                if layer.bias is None:
+                    x = torch.bmm(x, weight)
+                else:
+                    x = torch.baddbmm(parameters[f"{name}.bias"][:, None], x, weight)
+            else:
+                if type(layer) in _ACTIVATIONS:
+                    x = _ACTIVATIONS[type(layer)][0](x)
+                kept.append(x)
+        return x, kept
+
+    def _loss_gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        # Per-sample losses don't care which worker a sample belongs to.
+        leaf = outputs.detach().requires_grad_()
+        losses = self._objective.loss(leaf.flatten(0, 1), targets.flatten(0, 1))
+        (delta,) = torch.autograd.grad(losses, leaf, weights.flatten())
+        return delta
+
+
+def is_chain(module: nn.Module) -> bool:
+    """Whether a module is an nn.Sequential of different Linear layers and known activations.
+
+    An activation must follow a linear layer: it is applied in place.
+    """
+    layers = _children(module)
+    linear = [layer for layer in layers if type(layer) is nn.Linear]
+    if type(module) is not nn.Sequential or not linear or len(set(map(id, linear))) < len(linear):
+        return False
+    if any(layer._forward_hooks or layer._forward_pre_hooks for layer in (module, *layers)):
+        return False
+    previous: nn.Module | None = None
+    for layer in layers:
+        flattens = type(layer) is nn.Flatten and previous is None and layer.end_dim == -1
+        if type(layer) in _ACTIVATIONS and type(previous) is not nn.Linear:
+            return False
+        if not (type(layer) is nn.Linear or type(layer) in _ACTIVATIONS or flattens):
+            return False
+        previous = layer
+    return True
+
+
+def _children(module: nn.Module) -> Sequence[nn.Module]:
+    return list(module.children())

@@ -1,0 +1,197 @@
+import matplotlib
+import numpy as np
+import pytest
+
+import analysis
+from analysis import style
+from analysis.comparison import compare
+from analysis.figures.loss import loss_vs_time
+from analysis.figures.sweep import speedup_vs_key
+from analysis.figures.targets import bits_to_target, speedup_vs_target
+from analysis.figures.time_share import time_share
+from analysis.figures.timeline import timeline
+from analysis.time_shares import time_shares
+
+ALL = {"loss-vs-time", "speedup-vs-target", "bits-to-target", "timeline", "time-share"}
+
+
+@pytest.fixture
+def run(fabricate):
+    made = fabricate("DSGD", "QuanTimed", "norm")
+    for seed in (0, 1):
+        made.decay("DSGD", seed, 8.0 + seed, evaluations=6)
+        made.decay("QuanTimed", seed, 4.0)
+    made.decay("norm", 0, 8.0)
+    made.trial("norm", 1, [0, 5, 10], [2.0, 1e30, np.nan], diverged_at_s=10.0)
+    return made
+
+
+def pictures(paths):
+    return {path.stem for path in paths if path.suffix in (".png", ".svg")}
+
+
+def test_a_report_has_every_figure_twice_a_table_and_an_index(run):
+    paths = analysis.report(run.folder)
+    assert pictures(paths) == ALL
+    assert len(paths) == 2 * len(ALL) + 2
+    assert all(path.parent == run.folder / "report" for path in paths)
+    assert all(path.stat().st_size > 200 for path in paths)
+    index = paths[0].read_text()
+    assert "# fabricated" in index
+    assert "![loss-vs-time](loss-vs-time.png)" in index
+    assert "diverged, first at 10 s" in index
+
+
+def test_the_same_results_give_the_same_bytes_and_matplotlib_is_left_alone(run):
+    before = dict(matplotlib.rcParams)
+    first = {path: path.read_bytes() for path in analysis.report(run.folder)}
+    assert {path: path.read_bytes() for path in analysis.report(run.folder)} == first
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_axes_are_labelled_with_units(run):
+    metrics, finished = analysis.load(run.folder), analysis.trials(run.folder)
+    looks = style.looks(list(metrics["algorithm"].unique()))
+    table = compare(metrics)
+    labels = [
+        [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]
+        for figure in (
+            loss_vs_time(metrics, finished, looks),
+            speedup_vs_target(table, finished, looks),
+            bits_to_target(table, finished, looks),
+            time_share(time_shares(run.folder, finished)),
+        )
+    ]
+    target = "target training loss (harder to the right)"
+    assert labels == [
+        [("simulated time [s]", "training loss")],
+        [("", "time to target [s]"), (target, "speedup over DSGD")],
+        [(target, "bits to target, all links [bit]")],
+        [("share of worker time [%]", "algorithm")],
+    ]
+
+
+def test_harder_targets_are_to_the_right_and_losses_are_on_a_log_scale(run):
+    metrics, finished = analysis.load(run.folder), analysis.trials(run.folder)
+    looks = style.looks(list(metrics["algorithm"].unique()))
+    upper, lower = speedup_vs_target(compare(metrics), finished, looks).axes
+    left, right = lower.get_xlim()
+    assert left > right
+    assert upper.get_xscale() == "log"
+    (axes,) = loss_vs_time(metrics, finished, looks).axes
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[1] < 3  # not the 1e30 of the diverged seed
+
+
+def test_each_algorithm_has_its_own_colour_dashes_and_marker():
+    looks = style.looks(list("abcdef"))
+    for feature in ("colour", "dashes", "marker"):
+        assert len({getattr(look, feature) for look in looks.values()}) == len(looks)
+
+
+def test_a_timeline_shows_the_slowest_first_over_three_rounds_of_the_slowest_method(run):
+    finished, metrics = analysis.trials(run.folder), analysis.load(run.folder)
+    panels = timeline(run.folder, finished, metrics).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["DSGD", "QuanTimed", "norm"]
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["2", "1", "0"]
+    assert panels[-1].get_xlim() == pytest.approx((0.0, 12.0))  # a round is 4 s
+    assert panels[-1].get_xlabel() == "simulated time [s]"
+
+
+def test_beside_a_much_faster_method_one_round_of_the_slowest_is_shown(run):
+    finished, metrics = analysis.trials(run.folder), analysis.load(run.folder)
+    metrics.loc[metrics["algorithm"] == "QuanTimed", "round"] *= 1000
+    assert timeline(run.folder, finished, metrics).axes[0].get_xlim() == pytest.approx((0.0, 4.0))
+
+
+def test_sending_beside_computing_is_drawn_and_few_workers_are_enough(fabricate):
+    made = fabricate("overlapped")
+    rows = [
+        {"worker": worker, "step": step, "kind": kind, "peer": -1, "bits": 0, "samples": 6}
+        | {"start_s": float(start_s), "end_s": start_s + 1.0}
+        for worker in range(3)
+        for step in range(16)
+        for kind, start_s in (("compute", step), ("send", step + 1))
+    ]
+    made.decay("overlapped", 0, 4.0, timeline=rows)
+    finished, metrics = analysis.trials(made.folder), analysis.load(made.folder)
+    (axes,) = timeline(made.folder, finished, metrics, workers=1, until_s=3.5).axes
+    strip = axes.collections[3]
+    assert len(strip.get_paths()) == 3  # the sends that start before 3.5 s
+    assert len(axes.get_yticks()) == 1
+
+
+def test_without_training_only_the_clock_is_drawn(fabricate):
+    made = fabricate("a", "b")
+    for label in ("a", "b"):
+        made.trial(label, 0, [0, 8, 16], [np.nan] * 3, train=False)
+    paths = analysis.report(made.folder)
+    assert pictures(paths) == {"timeline", "time-share"}
+    assert "time per round" in paths[0].read_text()
+
+
+def test_each_of_few_sweep_points_has_its_figures_and_each_numeric_key_one(fabricate):
+    made = fabricate("a", "b")
+    for latency_s in (0.0, 1.0):
+        made.decay("a", 0, 8.0 + latency_s, sweep={"network.latency_s": latency_s})
+        made.decay("b", 0, 4.0, sweep={"network.latency_s": latency_s})
+    found = pictures(analysis.report(made.folder))
+    points = {f"{name}--network.latency_s={value}" for name in ALL for value in (0.0, 1.0)}
+    assert found == points | {"speedup-vs-network.latency_s"}
+
+
+def test_many_sweep_points_share_one_figure_per_key(fabricate):
+    made = fabricate("a", "b")
+    for load in range(1, 6):
+        made.decay("a", 0, 8.0 * load, sweep={"cluster.load": load, "cluster.law": "uniform"})
+        made.decay("b", 0, 4.0, sweep={"cluster.load": load, "cluster.law": "uniform"})
+    found = pictures(analysis.report(made.folder))
+    assert found == {"speedup-vs-cluster.load--cluster.law=uniform"}
+
+
+def test_a_sweep_figure_has_the_swept_value_with_its_unit(fabricate):
+    made = fabricate("a", "b")
+    for latency_s in (0.01, 1.0):
+        made.decay("a", 0, 8.0 + latency_s, sweep={"network.latency_s": latency_s})
+        made.decay("b", 0, 4.0, sweep={"network.latency_s": latency_s})
+    table = compare(analysis.load(made.folder), [1.0])
+    figure = speedup_vs_key(table, "network.latency_s", style.looks(["a", "b"]))
+    upper, lower = figure.axes
+    assert upper.get_ylabel() == "time to target [s]"
+    assert lower.get_xlabel() == "latency [s]"
+    assert lower.get_xscale() == "log"
+
+
+def test_a_sweep_without_training_shows_the_pace(fabricate):
+    made = fabricate("a")
+    for workers in (10, 100, 1000, 10000, 100000):
+        sweep = {"cluster.workers": workers}
+        made.trial("a", 0, [0, 8, 16], [np.nan] * 3, sweep=sweep, train=False)
+    assert pictures(analysis.report(made.folder)) == {"round-time-vs-cluster.workers"}
+
+
+def test_a_part_of_a_run_is_reported_as_a_part(fabricate):
+    made = fabricate("a", "b")
+    for latency_s in (0.0, 1.0):
+        sweep = {"network.latency_s": latency_s}
+        made.decay("a", 0, 8.0, sweep=sweep, finished=latency_s == 0)
+        made.decay("b", 0, 4.0, sweep=sweep)
+    (made.folder / "manifest.json").unlink()
+    paths = analysis.report(made.folder)
+    assert "1 unfinished: the run is not complete" in paths[0].read_text()
+    # At the second point the baseline is missing: no speedup there, and no other baseline.
+    assert "speedup-vs-target--network.latency_s=1.0" not in pictures(paths)
+    assert "loss-vs-time--network.latency_s=1.0" in pictures(paths)
+
+
+def test_losses_that_are_not_positive_are_drawn_on_a_linear_scale(fabricate):
+    made = fabricate("a", "b")
+    made.trial("a", 0, [0, 8, 16], [1.0, 0.0, -1.0])
+    made.trial("b", 0, [0, 8, 16], [1.0, 0.5, 0.0])
+    assert pictures(analysis.report(made.folder)) == ALL
+
+
+def test_a_run_in_which_everything_diverged_at_once_is_still_reported(fabricate):
+    made = fabricate("a")
+    made.trial("a", 0, [0, 8], [2.0, np.nan], diverged_at_s=8.0)
+    assert pictures(analysis.report(made.folder)) == {"loss-vs-time", "timeline", "time-share"}

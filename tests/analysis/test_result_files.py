@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+import analysis
+
+
+def test_trials_come_in_the_order_of_the_scenario_then_by_seed(fabricate):
+    made = fabricate("zebra", "ant")
+    for label in ("ant", "zebra"):
+        for seed in (10, 2):
+            made.decay(label, seed, 4.0)
+    metrics = analysis.load(made.folder)
+    assert list(metrics["trial"].unique()) == ["zebra_2", "zebra_10", "ant_2", "ant_10"]
+    assert list(analysis.trials(made.folder)["trial"]) == list(metrics["trial"].unique())
+    assert (metrics.groupby("trial")["time_s"].diff().dropna() > 0).all()
+
+
+def test_sweep_points_come_by_size_and_have_their_own_column(fabricate):
+    made = fabricate("a")
+    for latency_s in (10.0, 0.5, 2.0):
+        made.decay("a", 0, 4.0, sweep={"network.latency_s": latency_s})
+    metrics = analysis.load(made.folder)
+    assert list(metrics["network.latency_s"].unique()) == [0.5, 2.0, 10.0]
+
+
+def test_a_sweep_over_whole_tables_is_told_apart_by_its_text(fabricate):
+    made = fabricate("a")
+    for number, law in enumerate(({"kind": "uniform"}, {"kind": "pareto"})):
+        made.decay("a", number, 4.0, sweep={"cluster.speed": law})
+    assert list(analysis.trials(made.folder)["cluster.speed"]) == [
+        '{"kind": "pareto"}',
+        '{"kind": "uniform"}',
+    ]
+
+
+def test_an_unfinished_trial_is_ignored(fabricate):
+    made = fabricate("a")
+    whole = made.decay("a", 0, 4.0)
+    made.decay("a", 1, 4.0, finished=False)
+    assert list(analysis.load(made.folder)["trial"].unique()) == [whole]
+
+
+def test_a_folder_that_is_not_there_says_so(tmp_path):
+    with pytest.raises(analysis.ResultsError, match=r"nowhere: no such folder; .*desim run"):
+        analysis.load(tmp_path / "nowhere")
+
+
+def test_a_folder_without_a_scenario_is_no_results_folder(tmp_path):
+    with pytest.raises(analysis.ResultsError, match=r"no scenario.toml"):
+        analysis.trials(tmp_path)
+
+
+def test_a_folder_without_a_finished_trial_says_how_many_are_unfinished(fabricate):
+    made = fabricate("a")
+    made.decay("a", 0, 4.0, finished=False)
+    with pytest.raises(analysis.ResultsError, match=r"no finished trial \(1 unfinished\)"):
+        analysis.summary(made.folder)
+
+
+def test_a_timeline_is_cut_to_what_is_asked_for(fabricate):
+    made = fabricate("a")
+    trial = made.decay("a", 0, 4.0)
+    rows = analysis.load_timeline(
+        made.folder, trial, kinds=["compute", "send"], workers=np.array([0, 2]), until_s=4.0
+    )
+    assert sorted(zip(rows["worker"], rows["kind"], rows["start_s"], strict=True)) == [
+        (0, "compute", 0.0),
+        (0, "send", 1.0),
+        (2, "compute", 0.0),
+        (2, "send", 3.0),
+    ]
+    assert len(analysis.load_timeline(made.folder, trial)) == 4 * (3 + 3 + 2 + 3)
+    assert list(analysis.load_timeline(made.folder, trial, columns=["end_s"])) == ["end_s"]
+
+
+def test_a_timeline_of_an_unknown_trial_or_kind_is_refused(fabricate):
+    made = fabricate("a")
+    trial = made.decay("a", 0, 4.0)
+    with pytest.raises(analysis.ResultsError, match=r"'b_0': no finished trial"):
+        analysis.load_timeline(made.folder, "b_0")
+    with pytest.raises(analysis.ResultsError, match=r"knows only compute, wait"):
+        analysis.load_timeline(made.folder, trial, kinds=["sleep"])

@@ -1,0 +1,50 @@
+import pytest
+
+import analysis
+from analysis.time_shares import time_shares
+
+
+def shares(made):
+    (row,) = time_shares(made.folder, analysis.trials(made.folder)).to_dict("records")
+    return {kind: row[kind] for kind in ("compute", "send", "wait", "other")}
+
+
+def span(kind, start_s, end_s):
+    return {"kind": kind, "start_s": start_s, "end_s": end_s}
+
+
+def rows(*spans, worker=0):
+    blank = {"worker": worker, "step": 0, "peer": -1, "bits": 0, "samples": 0}
+    return [blank | entry for entry in spans]
+
+
+def test_barrier_rounds_split_as_computed_by_hand(fabricate):
+    made = fabricate("a")
+    made.decay("a", 0, 4.0)
+    # A round of 4 s of 3 workers: 1 + 2 + 3 s of computing, 3 of sending, 2 + 1 of waiting.
+    assert shares(made) == pytest.approx(
+        {"compute": 6 / 12, "send": 3 / 12, "wait": 3 / 12, "other": 0.0}
+    )
+
+
+def test_what_overlaps_counts_once_and_computing_comes_first(fabricate):
+    made = fabricate("a")
+    timeline = rows(
+        span("compute", 0.0, 8.0),
+        span("send", 4.0, 10.0),  # 4 s of it beside computing
+        span("send", 6.0, 11.0),  # and overlapping the one before
+        span("wait", 10.0, 14.0),  # 1 s of it beside sending
+    )
+    for worker in (1, 2):
+        timeline += rows(span("wait", 0.0, 16.0), worker=worker)
+    made.decay("a", 0, 4.0, timeline=timeline)
+    assert shares(made) == pytest.approx(
+        {"compute": 8 / 48, "send": 3 / 48, "wait": 35 / 48, "other": 2 / 48}
+    )
+
+
+def test_what_goes_on_past_the_end_of_the_trial_is_cut(fabricate):
+    made = fabricate("a")
+    timeline = [entry for w in range(3) for entry in rows(span("compute", 0.0, 99.0), worker=w)]
+    made.decay("a", 0, 4.0, timeline=timeline)
+    assert shares(made) == pytest.approx({"compute": 1.0, "send": 0.0, "wait": 0.0, "other": 0.0})
