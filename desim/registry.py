@@ -126,9 +126,7 @@ class Member(Table):
         return {"kind": kind, **self.model_dump(exclude_none=True)}
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         if not cls.is_base():
             return handler(source)
         return core_schema.no_info_plain_validator_function(

@@ -1,5 +1,6 @@
 """One trial: builds the graph, the workers and the tensors, and runs the clock."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, isfinite
@@ -193,9 +194,7 @@ class Simulation:
         self._env = simpy.Environment()
         self._timeline = Timeline(timeline)
         neighbours = [row.tolist() for row in weights.graph.neighbours]
-        self.network = Network(
-            self._env, neighbours, setting.network.link, streams, self._timeline
-        )
+        self.network = Network(self._env, neighbours, setting.network.link, streams, self._timeline)
         plane = self._tensors(streams, device, one_by_one) if train else self._no_tensors(streams)
         barrier = Barrier(self._env, setting.cluster.workers)
         compute = setting.cluster.compute
@@ -249,6 +248,21 @@ class Simulation:
         Raises:
             SimulationError: all workers wait for something that will never happen.
         """
+        # What is alive now stays alive: without this, Python's garbage collector goes through all
+        # of torch's modules again and again, for nothing.
+        gc.freeze()
+        try:
+            self._simulate()
+        finally:
+            gc.unfreeze()
+        self.network.settle()
+        self._timeline.flush()
+        self.outcome.time_s = float(self._env.now)
+        if self.tape is not None:
+            self.outcome.peak_rows = self.tape.kernels.store.peak
+        return self.outcome
+
+    def _simulate(self) -> None:
         env, stop = self._env, self._setting.stop
         self._evaluate()
         for worker in self.workers:
@@ -266,12 +280,6 @@ class Simulation:
                 raise SimulationError(
                     f"at {env.now:g} s all workers wait for messages that nobody sends"
                 ) from None
-        self.network.settle()
-        self._timeline.flush()
-        self.outcome.time_s = float(env.now)
-        if self.tape is not None:
-            self.outcome.peak_rows = self.tape.kernels.store.peak
-        return self.outcome
 
     def _at(self, time_s: float, action: Callable[[], None], priority: int) -> None:
         """Calls action at a time, after the ordinary events of that time (priority 1)."""

@@ -47,9 +47,7 @@ class Streams:
         self.seed = seed
         # One word per purpose; SeedSequence spreads neighbouring seeds far apart.
         words = np.random.SeedSequence(seed).generate_state(len(get_args(Purpose)), np.uint64)
-        self._keys = {
-            purpose: words[i : i + 1] for i, purpose in enumerate(get_args(Purpose))
-        }
+        self._keys = {purpose: words[i : i + 1] for i, purpose in enumerate(get_args(Purpose))}
 
     def words(
         self, purpose: Purpose, worker: npt.ArrayLike, step: npt.ArrayLike, draw: npt.ArrayLike

@@ -232,9 +232,7 @@ class Worker:
 
     def broadcast(self, message: Message, tag: int) -> None:
         """Sends to all neighbours, who `gather` it under the tag; takes no time of the worker's."""
-        self._sent_until = self._network.broadcast(
-            self.id, message.content, message.size_bits, tag
-        )
+        self._sent_until = self._network.broadcast(self.id, message.content, message.size_bits, tag)
 
     def gather(self, tag: int) -> Generator[simpy.Event, Any, Received]:
         """Waits until the messages of all neighbours under this tag have arrived."""

@@ -55,9 +55,7 @@ class Timeline:
         # step, bits, departure, arrival, number).
         self._targets, self._passages = array("i"), array("d")
 
-    def compute(
-        self, worker: int, start_s: float, end_s: float, step: int, samples: int
-    ) -> None:
+    def compute(self, worker: int, start_s: float, end_s: float, step: int, samples: int) -> None:
         """A gradient over `samples` samples."""
         self._add(worker, 0, start_s, end_s, step, 0, samples)
 
@@ -84,7 +82,14 @@ class Timeline:
             self._passages.extend((source, step, bits, departs_s, arrives_s, len(targets)))
 
     def _add(
-        self, worker: int, kind: int, start_s: float, end_s: float, step: int, bits: int, samples: int
+        self,
+        worker: int,
+        kind: int,
+        start_s: float,
+        end_s: float,
+        step: int,
+        bits: int,
+        samples: int,
     ) -> None:
         if start_s <= self.until_s:
             self._intervals.extend((worker, kind, start_s, end_s, step, bits, samples))

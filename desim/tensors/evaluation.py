@@ -85,8 +85,8 @@ class Evaluator:
         right: float | None = 0.0
         for x, y in _pieces(task.test_x, task.test_y):
             outputs = task.objective.outputs(task.objective.unpack(row), x)
-            loss += float(task.loss(outputs, y).double().sum())
-            correct = task.loss.correct(outputs, y)
+            loss += float(task.objective.loss(outputs, y).double().sum())
+            correct = task.objective.loss.correct(outputs, y)
             right = None if correct is None or right is None else right + float(correct.sum())
         count = len(task.test_y)
         return loss / count, nan if right is None else right / count

@@ -53,7 +53,10 @@ class ChainGradient:
         """
         parameters, gradients = self._objective.unpack(models), self._objective.unpack(out)
         outputs, kept = self._forward(parameters, inputs.flatten(2))
-        delta = self._loss_gradient(outputs, targets, weights)
+        # Per-sample losses don't care which worker a sample belongs to.
+        delta = self._objective.loss.gradient(
+            outputs.flatten(0, 1), targets.flatten(0, 1), weights.flatten()
+        ).view_as(outputs)
         for (name, layer), activation in zip(reversed(self._layers), reversed(kept), strict=True):
             if isinstance(layer, nn.Linear):
                 torch.bmm(delta.transpose(1, 2), activation, out=gradients[f"{name}.weight"])
@@ -85,13 +88,6 @@ class ChainGradient:
                     x = _ACTIVATIONS[type(layer)][0](x)
                 kept.append(x)
         return x, kept
-
-    def _loss_gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        # Per-sample losses don't care which worker a sample belongs to.
-        leaf = outputs.detach().requires_grad_()
-        losses = self._objective.loss(leaf.flatten(0, 1), targets.flatten(0, 1))
-        (delta,) = torch.autograd.grad(losses, leaf, weights.flatten())
-        return delta
 
 
 def is_chain(module: nn.Module) -> bool:

@@ -7,11 +7,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from desim.errors import ModelError
+from desim.tensors.losses.base import Loss
 
 Parameters = dict[str, Tensor]
-
-#: Per-sample losses from a module's outputs and the targets: (batch, ...), (batch, ...) -> (batch,).
-PerSampleLoss = Callable[[Tensor, Tensor], Tensor]
 
 #: A scalar added to the loss, from the parameters and the number of samples averaged.
 Regulariser = Callable[[Parameters, Tensor], Tensor]
@@ -32,7 +30,7 @@ class Objective:
     """
 
     def __init__(
-        self, module: nn.Module, loss: PerSampleLoss, l2: float, regulariser: Regulariser | None
+        self, module: nn.Module, loss: Loss, l2: float, regulariser: Regulariser | None
     ) -> None:
         self.module, self.loss = module, loss
         self._l2, self._regulariser = l2, regulariser
@@ -40,7 +38,12 @@ class Objective:
         self.parameters = sum(shape.numel() for shape in self.shapes.values())
 
     def __call__(
-        self, parameters: Parameters, inputs: Tensor, targets: Tensor, weights: Tensor, batch: Tensor
+        self,
+        parameters: Parameters,
+        inputs: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        batch: Tensor,
     ) -> Tensor:
         """The objective of one worker.
 
@@ -107,8 +110,12 @@ def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
     ]
     for name, module in objective.module.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            raise ModelError(_refusal(f"{name} ({type(module).__name__})", "it mixes the samples of "
-                                      "a batch and changes its own buffers"))
+            raise ModelError(
+                _refusal(
+                    f"{name} ({type(module).__name__})",
+                    "it mixes the samples of a batch and changes its own buffers",
+                )
+            )
     row = objective.pack()
     parameters = objective.unpack(row.repeat(2, 1))
     double = torch.tensor([[0, 1], [1, 0]], device=inputs.device)
@@ -128,8 +135,12 @@ def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
             hook.remove()
     for name in plain:
         if not torch.allclose(plain[name], with_padding[name], rtol=1e-3, atol=1e-5):
-            raise ModelError(_refusal(type(objective.module).__name__, "the gradient of a sample "
-                                      "depends on the other samples of the batch"))
+            raise ModelError(
+                _refusal(
+                    type(objective.module).__name__,
+                    "the gradient of a sample depends on the other samples of the batch",
+                )
+            )
 
 
 def _refusal(where: str, why: str) -> str:

@@ -13,9 +13,9 @@ from desim.errors import ScenarioError
 from desim.registry import Table
 from desim.streams import Streams
 from desim.tensors.datasets.base import Data, Dataset
-from desim.tensors.objective import Objective, Regulariser, check
 from desim.tensors.losses.base import Loss
 from desim.tensors.models.base import Model
+from desim.tensors.objective import Objective, Regulariser, check
 from desim.tensors.partitions.base import Partition
 from desim.tensors.partitions.iid import IID
 from desim.tensors.samples import Sampling
@@ -97,7 +97,6 @@ class Problem(Table):
         places = np.split(np.arange(len(held)), np.cumsum([len(s) for s in shards])[:-1])
         task = Task(
             objective,
-            loss,
             places,
             tensor(data.train_x[held]),
             tensor(data.train_y[held]),
@@ -114,13 +113,11 @@ class Task:
 
     Attributes:
         objective: what a worker minimises.
-        loss: the per-sample loss.
         shards: for each worker its samples, as places in train_x.
         train_x, train_y, test_x, test_y: the data on the device.
     """
 
     objective: Objective
-    loss: Loss
     shards: list[npt.NDArray[np.int64]]
     train_x: Tensor
     train_y: Tensor

@@ -7,8 +7,7 @@ on refs builds a linear combination; the tape records it as one operation when i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -57,8 +56,7 @@ class Combination(Node):
         self.coefficients = coefficients
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """Names the random numbers of one map operation."""
 
     purpose: Purpose
@@ -110,7 +108,14 @@ class Gradient(Node):
     __slots__ = ("batch", "position", "step", "worker")
 
     def __init__(
-        self, order: int, store: Store, model: Node, worker: int, step: int, position: int, batch: int
+        self,
+        order: int,
+        store: Store,
+        model: Node,
+        worker: int,
+        step: int,
+        position: int,
+        batch: int,
     ) -> None:
         super().__init__(order, store, (model,))
         self.worker, self.step, self.position, self.batch = worker, step, position, batch

@@ -76,6 +76,8 @@ class Store:
 
 def is_run(rows: Rows) -> bool:
     """Whether the rows are consecutive and ascending."""
-    return bool(len(rows)) and bool(rows[-1] - rows[0] == len(rows) - 1) and (
-        len(rows) < 3 or bool((np.diff(rows) == 1).all())
+    return (
+        bool(len(rows))
+        and bool(rows[-1] - rows[0] == len(rows) - 1)
+        and (len(rows) < 3 or bool((np.diff(rows) == 1).all()))
     )

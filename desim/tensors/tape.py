@@ -61,9 +61,7 @@ class Tape:
         """The one operation behind a worker's ref; a combination becomes one of its own."""
         if len(ref.nodes) == 1 and ref.coefficients[0] == 1.0:
             return ref.nodes[0]
-        node = Combination(
-            self._order(worker), self.kernels.store, ref.nodes, ref.coefficients
-        )
+        node = Combination(self._order(worker), self.kernels.store, ref.nodes, ref.coefficients)
         ref.nodes, ref.coefficients = [node], [1.0]
         self._push(node)
         return node

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from desim.registry import Member
 from desim.streams import Streams
 
-
 #: When a message departs, has left its link and arrives, in simulated seconds.
 Passage = tuple[float, float, float]
 

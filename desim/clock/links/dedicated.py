@@ -76,8 +76,10 @@ class Dedicated(LinkModel):
         for key in ("latency_s", "bandwidth_bps"):
             low, high = _ends(getattr(self, key))
             if high < low or (low < high == inf):
-                raise ValueError(f"{key} = {{low = {low:g}, high = {high:g}}}: must be finite, and "
-                                 "high at least low")
+                raise ValueError(
+                    f"{key} = {{low = {low:g}, high = {high:g}}}: must be finite, and "
+                    "high at least low"
+                )
         return self
 
     def build(self, source: int, targets: Sequence[int], streams: Streams) -> list[Link]:

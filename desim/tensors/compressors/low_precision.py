@@ -56,7 +56,9 @@ class LowPrecision(Compressor):
         size = rows.shape[1]
         bucket = min(self.bucket or size, size)
         whole = size // bucket * bucket
-        parts = [self._quantize(_buckets(rows[:, :whole], bucket), _buckets(uniform[:, :whole], bucket))]
+        parts = [
+            self._quantize(_buckets(rows[:, :whole], bucket), _buckets(uniform[:, :whole], bucket))
+        ]
         parts[0] = parts[0].flatten(1)
         if whole < size:
             parts.append(self._quantize(rows[:, whole:], uniform[:, whole:]))

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from desim.registry import Member
@@ -17,6 +18,14 @@ class Loss(Member):
     @abstractmethod
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses (batch,) of outputs (batch, ...) and targets (batch, ...)."""
+
+    def gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """The derivative of sum_k weights[k] * losses[k] by the outputs, of their shape.
+
+        A member may override it with a closed form, which is faster.
+        """
+        leaf = outputs.detach().requires_grad_()
+        return torch.autograd.grad(self(leaf, targets), leaf, weights)[0]
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """Which samples (batch,) are classified rightly; None where there are no classes."""

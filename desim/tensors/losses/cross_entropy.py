@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own convention)
 from torch import Tensor
 
@@ -16,6 +17,14 @@ class CrossEntropy(Loss):
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses (batch,) of outputs (batch, classes) and classes (batch,)."""
         return F.cross_entropy(outputs, targets, reduction="none")
+
+    def gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """weights * (softmax(outputs) - onehot(targets))."""
+        result = torch.softmax(outputs, -1)
+        result.scatter_add_(
+            -1, targets[:, None], result.new_full((1, 1), -1.0).expand(len(result), 1)
+        )
+        return result.mul_(weights[:, None])
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """The largest output names the class."""

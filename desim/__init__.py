@@ -1,0 +1,1 @@
+"""desim: a discrete-event simulator of decentralized training."""

@@ -1,0 +1,1 @@
+"""Scenarios that come with desim; `desim run NAME` finds NAME.toml here."""
