@@ -13,7 +13,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeGuard
 
 from pydantic import (
     BaseModel,
@@ -48,19 +48,32 @@ class Table(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
     )
 
+    def table(self) -> dict[str, Any]:
+        """The table with plain values only, without the fields that are None."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
+
     @model_validator(mode="before")
     @classmethod
     def _known_keys_only(cls, table: object) -> object:
         """Refuses unknown keys with a word on the known ones, which pydantic's own rule lacks."""
         if isinstance(table, dict):
             unknown = [
-                _detail(key, value, f"unknown key; {unit_hint(key)}{_choose(key, known)}")
+                _detail(key, value, f"unknown key; {unit_hint(key)}{suggest(key, known)}")
                 for key, value in table.items()
                 if key not in (known := list(cls.model_fields))
             ]
             if unknown:
                 raise NestedError(unknown)
         return table
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Table):
+        return value.table()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return getattr(value, "__qualname__", "code") if callable(value) else value
 
 
 class NestedError(ValueError):
@@ -110,7 +123,7 @@ class Member(Table):
         if not isinstance(table, dict):
             raise ValueError(f"must be a table such as {{kind = {example(cls.axis)!r}}}")
         if "kind" not in table:
-            raise ValueError(f"the table needs a kind: one of {', '.join(kinds(cls.axis))}")
+            raise ValueError(f"needs a kind: one of {', '.join(kinds(cls.axis))}")
         member = find(cls.axis, table["kind"])
         if not issubclass(member, cls):
             raise ValueError(f"{table['kind']!r} is no member of {cls.axis}")
@@ -123,7 +136,7 @@ class Member(Table):
         """The member as a table of the scenario, without the fields that are None."""
         cls = type(self)
         kind = cls.__dict__.get("kind", f"{cls.__module__}:{cls.__qualname__}")
-        return {"kind": kind, **self.model_dump(exclude_none=True)}
+        return {"kind": kind, **super().table()}
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -144,15 +157,19 @@ def members(axis: str) -> dict[str, type[Member]]:
         ScenarioError: there is no such axis.
     """
     if axis not in AXES:
-        raise ScenarioError(f"{axis!r}: no such list; {_choose(axis, list(AXES))}")
+        raise ScenarioError(f"{axis!r}: no such list; {suggest(axis, list(AXES))}")
     package = importlib.import_module(AXES[axis])
     found: dict[str, type[Member]] = {}
     for info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{info.name}")
-        for _, cls in inspect.getmembers(module, inspect.isclass):
+        for _, cls in inspect.getmembers(module, _is_member):
             if cls.__module__ == module.__name__ and "kind" in cls.__dict__:
                 found[cls.kind] = cls
     return dict(sorted(found.items()))
+
+
+def _is_member(value: object) -> TypeGuard[type[Member]]:
+    return inspect.isclass(value) and issubclass(value, Member)
 
 
 def kinds(axis: str) -> list[str]:
@@ -177,7 +194,7 @@ def find(axis: str, kind: object) -> type[Member]:
         return _load(kind)
     known = members(axis)
     if kind not in known:
-        raise ValueError(f"kind = {kind!r}: no such kind; {_choose(kind, list(known))}")
+        raise ValueError(f"kind = {kind!r}: no such kind; {suggest(kind, list(known))}")
     return known[kind]
 
 
@@ -194,14 +211,19 @@ def _load(path: str) -> type[Member]:
             f"kind = {path!r}: can't be imported ({error}); the form is package.module:Class, "
             "found from the working folder or the installed packages"
         ) from None
-    if not (inspect.isclass(loaded) and issubclass(loaded, Member)):
+    if not _is_member(loaded):
         raise ValueError(f"kind = {path!r}: must be a class derived from a base class of desim")
     return loaded
 
 
-def explain(error: ValidationError) -> Iterator[str]:
-    """One line for each thing that is wrong: the key, the value, the rule and a way out."""
-    yield from _explain(error.errors(), "")
+def explain(error: ValidationError, prefix: str = "") -> Iterator[str]:
+    """One line for each thing that is wrong: the key, the value, the rule and a way out.
+
+    Args:
+        error: what pydantic found.
+        prefix: the dotted key of the table that was validated.
+    """
+    yield from _explain(error.errors(), prefix)
 
 
 def _explain(details: list[ErrorDetails], prefix: str) -> Iterator[str]:
@@ -255,7 +277,8 @@ def short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _choose(word: object, known: list[str]) -> str:
+def suggest(word: object, known: list[str]) -> str:
+    """A way out for a word that isn't known."""
     close = difflib.get_close_matches(str(word), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"
 

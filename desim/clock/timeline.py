@@ -6,7 +6,6 @@ sink in large pieces, so that memory doesn't grow with simulated time.
 
 from array import array
 from collections.abc import Callable
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -39,12 +38,10 @@ class Timeline:
 
     Args:
         sink: is given the rows as columns, a piece at a time; None drops them.
-        until_s: intervals that begin later are not recorded.
     """
 
-    def __init__(self, sink: Sink | None, until_s: float = inf) -> None:
+    def __init__(self, sink: Sink | None) -> None:
         self._sink = sink
-        self.until_s = until_s if sink else -inf
         self._clear()
 
     def _clear(self) -> None:
@@ -77,7 +74,7 @@ class Timeline:
         bits: int,
     ) -> None:
         """Messages of `bits` bits each that travel at the same time to several targets."""
-        if departs_s <= self.until_s:
+        if self._sink:
             self._targets.extend(targets)
             self._passages.extend((source, step, bits, departs_s, arrives_s, len(targets)))
 
@@ -91,7 +88,7 @@ class Timeline:
         bits: int,
         samples: int,
     ) -> None:
-        if start_s <= self.until_s:
+        if self._sink:
             self._intervals.extend((worker, kind, start_s, end_s, step, bits, samples))
             if len(self._intervals) + len(self._targets) >= _PIECE:
                 self.flush()

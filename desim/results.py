@@ -1,0 +1,205 @@
+"""Results on disk: one folder a study, one folder a trial, a manifest last.
+
+    DIR/scenario.toml                                     the scenario as resolved
+    DIR/manifest.json                                     versions and checksums, when all is done
+    DIR/trials/TRIAL/metrics.parquet, timeline.parquet
+    DIR/trials/TRIAL/manifest.json                        renamed into place last: it is whole
+
+Nothing in a trial's folder depends on the machine's clock, so the same trial gives the same bytes.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tomli_w
+
+from desim.clock.timeline import DTYPES, KINDS, Columns
+from desim.errors import ResultsError
+from desim.scenario import Scenario, Trial
+from desim.simulation import Outcome
+
+_KIND_TYPE = pa.dictionary(pa.int8(), pa.string())
+_TIMELINE_SCHEMA = pa.schema(
+    [
+        (key, _KIND_TYPE if key == "kind" else pa.from_numpy_dtype(np.dtype(dtype)))
+        for key, dtype in DTYPES.items()
+    ]
+)
+
+
+class ResultsFolder:
+    """The folder of one study.
+
+    Args:
+        path: where; made if it isn't there.
+        scenario: what is run; a folder that holds another scenario is refused.
+        options: what the bytes depend on besides the scenario: train, device, threads.
+
+    Raises:
+        ResultsError: the folder holds something else, or can't be written.
+    """
+
+    def __init__(self, path: Path, scenario: Scenario, options: dict[str, Any]) -> None:
+        self.path, self._options = path, options
+        text = tomli_w.dumps(scenario.table())
+        file = path / "scenario.toml"
+        try:
+            if file.is_file():
+                _same(path, file.read_text(encoding="utf-8"), text)
+                return
+            if path.is_dir() and any(path.iterdir()):
+                raise ResultsError(
+                    f"--out = {path}: must be empty or hold results of this scenario, and it holds "
+                    "other files; choose another folder"
+                )
+            (path / "trials").mkdir(parents=True, exist_ok=True)
+            _write(file, text)
+        except OSError as error:
+            raise ResultsError(
+                f"--out = {path}: must be a folder that can be written ({error.strerror or error})"
+            ) from None
+
+    def finished(self, trial: Trial) -> bool:
+        """Whether a trial is there and whole.
+
+        Raises:
+            ResultsError: it was run with other options.
+        """
+        file = self._folder(trial) / "manifest.json"
+        if not file.is_file():
+            return False
+        there = json.loads(file.read_text(encoding="utf-8"))
+        for key, value in self._options.items():
+            if there[key] != value:
+                raise ResultsError(
+                    f"--out = {self.path}: holds trials run with {key} = {there[key]!r}, now it is "
+                    f"{value!r}; choose another folder"
+                )
+        return True
+
+    def write(self, trial: Trial, outcome: Outcome, timeline: "TimelineFile") -> None:
+        """Writes a trial's metrics and, last, its manifest."""
+        folder = self._folder(trial)
+        timeline.close()
+        pq.write_table(_metrics(trial, outcome), folder / "metrics.parquet")
+        files = ("metrics.parquet", "timeline.parquet")
+        manifest = {
+            "trial": trial.name,
+            "algorithm": trial.setting.algorithm.name,
+            "kind": trial.setting.algorithm.table()["kind"],
+            "seed": trial.setting.seed,
+            "sweep": trial.point,
+            "status": "finished" if outcome.diverged_at_s is None else "diverged",
+            "diverged_at_s": outcome.diverged_at_s,
+            "stopped_by": outcome.stopped_by,
+            "time_s": outcome.time_s,
+            "workers": trial.setting.cluster.workers,
+            **self._options,
+            "checksums": {file: _sha256(folder / file) for file in files},
+        }
+        _write(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+
+    def begin(self, trial: Trial) -> "TimelineFile":
+        """Makes a trial's folder afresh and opens its timeline."""
+        folder = self._folder(trial)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return TimelineFile(folder / "timeline.parquet")
+
+    def complete(self, trials: list[Trial], scenario: Scenario) -> None:
+        """Writes the study's manifest."""
+        packages = ("desim", "torch", "numpy", "simpy", "pyarrow")
+        manifest = {
+            "scenario": scenario.name,
+            "seeds": list(scenario.seeds),
+            **self._options,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "versions": {package: metadata.version(package) for package in packages},
+            "trials": {
+                trial.name: _sha256(self._folder(trial) / "manifest.json") for trial in trials
+            },
+        }
+        _write(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+
+    def _folder(self, trial: Trial) -> Path:
+        return self.path / "trials" / trial.name
+
+
+class TimelineFile:
+    """A timeline written to parquet piece by piece.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, _TIMELINE_SCHEMA, compression="zstd")
+
+    def __call__(self, columns: Columns) -> None:
+        """Writes a piece, in the order of its intervals' beginnings."""
+        order = np.lexsort((columns["worker"], columns["start_s"]))
+        ordered = {key: column[order] for key, column in columns.items()}
+        kinds = pa.DictionaryArray.from_arrays(pa.array(ordered.pop("kind")), pa.array(KINDS))
+        arrays = {**{key: pa.array(column) for key, column in ordered.items()}, "kind": kinds}
+        self._writer.write_table(pa.table(arrays).select(_TIMELINE_SCHEMA.names))
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._writer.close()
+
+
+def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:
+    rows = [
+        {
+            "trial": trial.name,
+            "algorithm": trial.setting.algorithm.name,
+            "seed": trial.setting.seed,
+            "time_s": row.time_s,
+            "round": row.round,
+            "steps": row.steps,
+            "samples": row.samples,
+            "bits_sent": row.bits_sent,
+            **row.measures._asdict(),
+            **{key: _cell(value) for key, value in trial.point.items()},
+        }
+        for row in outcome.rows
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def _cell(value: Any) -> Any:
+    """A sweep's value as a cell: tables and lists as JSON text."""
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def _same(path: Path, there: str, now: str) -> None:
+    if there == now:
+        return
+    pairs = zip(there.splitlines(), now.splitlines(), strict=False)
+    old, new = next(((a, b) for a, b in pairs if a != b), ("its end", "more"))
+    raise ResultsError(
+        f"--out = {path}: holds another scenario (it has {old.strip()!r} where this one has "
+        f"{new.strip()!r}); choose another folder with --out"
+    )
+
+
+def _write(file: Path, text: str) -> None:
+    """Writes a file so that it is there whole or not at all."""
+    part = file.with_name(file.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,207 @@
+"""Runs all trials of a scenario, in parallel, into a results folder."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import loky
+import numpy as np
+import torch
+
+from desim.errors import ScenarioError
+from desim.results import ResultsFolder
+from desim.scenario import Scenario, Trial, read
+from desim.simulation import Outcome, Simulation
+from desim.streams import Streams
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        trials: how many there are.
+        done: how many are finished.
+        share: the share of all simulated time (or rounds) that is done, 0 to 1.
+    """
+
+    trials: int
+    done: int
+    share: float
+
+
+def run(
+    scenario: Scenario | str | Path,
+    out: str | Path | None = None,
+    *,
+    values: dict[str, Any] | None = None,
+    seeds: list[int] | None = None,
+    jobs: int | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    train: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Runs a scenario: what `desim run` does.
+
+    Args:
+        scenario: the scenario, its file, or the name of one that comes with desim.
+        out: the results folder; left out, results/NAME. Trials that are finished there are kept.
+        values: other values at dotted keys, such as {"cluster.workers": 100}.
+        seeds: instead of the scenario's.
+        jobs: trials that run at the same time, each in a process of its own; left out, one per
+            processor.
+        threads: torch threads per trial.
+        device: "cpu" or "cuda".
+        train: False runs the clock alone, without data and gradients.
+        progress: called several times a second.
+
+    Returns:
+        The results folder; `analysis.load` reads it.
+
+    Raises:
+        ScenarioError, ModelError, ResultsError, SimulationError: see desim.errors.
+    """
+    scenario = prepared(scenario, values, seeds)
+    check_device(device)
+    trials = list(scenario.trials())
+    if train:
+        check_trainable(trials)
+    options = {"train": train, "device": device, "threads": threads}
+    folder = ResultsFolder(Path(out or Path("results") / scenario.name), scenario, options)
+    missing = [trial for trial in trials if not folder.finished(trial)]
+    most = min(jobs or os.cpu_count() or 1, len(missing))
+    report = _Report(progress, len(trials), len(trials) - len(missing))
+    with report.shared() as shares:
+        work = [_Work(folder, trial, i, shares, options) for i, trial in enumerate(missing)]
+        if most <= 1:
+            for item in work:
+                item(report.update)
+        else:
+            _parallel(work, most, report)
+    folder.complete(trials, scenario)
+    return folder.path
+
+
+def prepared(
+    scenario: Scenario | str | Path, values: dict[str, Any] | None, seeds: list[int] | None
+) -> Scenario:
+    """The scenario with other values and seeds.
+
+    Raises:
+        ScenarioError: it breaks a rule.
+    """
+    if not isinstance(scenario, Scenario):
+        scenario = read(scenario)
+    changes = {**(values or {}), **({"seeds": list(seeds)} if seeds is not None else {})}
+    return scenario.with_values(changes)
+
+
+def check_device(device: str) -> None:
+    """Raises ScenarioError where torch can't use the device."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ScenarioError(f"--device = {device}: torch can't use it here ({reason})") from None
+
+
+def check_trainable(trials: list[Trial]) -> None:
+    """Builds each sweep point's problem once, so that a bad one stops a run before it begins."""
+    for point in {repr(trial.point): trial for trial in trials}.values():
+        setting = point.setting
+        streams = Streams(setting.seed)
+        setting.problem.task(setting.cluster.workers, streams, torch.device("cpu"))
+
+
+def simulate(trial: Trial, **options: Any) -> Outcome:
+    """Runs one trial in this process and writes nothing; options as for `Simulation`."""
+    return Simulation(trial.setting, **options).run()
+
+
+class _Work:
+    """One trial to run and write, in this process or another."""
+
+    def __init__(
+        self, folder: ResultsFolder, trial: Trial, number: int, shares: Path, options: dict[str, Any]
+    ) -> None:
+        self.trial = trial
+        self._folder, self._number, self._shares = folder, number, shares
+        self._options = options
+
+    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+        shares = np.memmap(self._shares, np.float64, "r+")
+
+        def progress(share: float) -> None:
+            shares[self._number] = share
+            if tell:
+                tell()
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._options["threads"])
+        try:
+            timeline = self._folder.begin(self.trial)
+            outcome = simulate(
+                self.trial,
+                train=self._options["train"],
+                device=self._options["device"],
+                timeline=timeline,
+                progress=progress,
+            )
+            self._folder.write(self.trial, outcome, timeline)
+            progress(1.0)
+        finally:
+            torch.set_num_threads(before)
+
+
+class _Report:
+    """Adds up the progress of all trials, which each process writes into a shared file."""
+
+    def __init__(
+        self, progress: Callable[[Progress], None] | None, trials: int, finished: int
+    ) -> None:
+        self._progress, self._trials, self._finished = progress, trials, finished
+        self._shares = np.zeros(0)
+
+    @contextmanager
+    def shared(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="desim-") as folder:
+            path = Path(folder) / "progress"
+            self._shares = np.memmap(path, np.float64, "w+", shape=(max(1, self._missing),))
+            self.update()
+            yield path
+
+    @property
+    def _missing(self) -> int:
+        return self._trials - self._finished
+
+    def update(self) -> None:
+        if self._progress:
+            done = self._finished + int((self._shares[: self._missing] >= 1).sum())
+            share = (self._finished + float(self._shares[: self._missing].sum())) / self._trials
+            self._progress(Progress(self._trials, done, share))
+
+
+def _parallel(work: list[_Work], jobs: int, report: _Report) -> None:
+    pool = loky.ProcessPoolExecutor(jobs, initializer=_ignore_interrupts)
+    try:
+        waiting: set[Future[None]] = {pool.submit(item) for item in work}
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            report.update()
+            for future in done:
+                future.result()
+    finally:
+        # After an error or Ctrl-C the trials that still run are given up: what is finished stays.
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of the terminal; only the first one acts on it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
