@@ -1,1 +1,70 @@
-"""desim: a discrete-event simulator of decentralized training."""
+"""desim: a discrete-event simulator of decentralized training.
+
+    import analysis, desim
+
+    folder = desim.run("quickstart")
+    metrics = analysis.load(folder)
+
+`desim.run` takes a name, a file or a `desim.Scenario` built in code, with own modules, losses, data
+and algorithms as objects.
+"""
+
+from desim.algorithms.base import Algorithm
+from desim.clock.compute.base import Compute
+from desim.clock.links.base import Link, LinkModel
+from desim.errors import DesimError, ModelError, ResultsError, ScenarioError, SimulationError
+from desim.mixings.base import Mixing
+from desim.plan import Plan, plan
+from desim.scenario import Scenario, Trial, from_table, read
+from desim.simulation import Cluster, Evaluate, NetworkTable, Outcome, Setting, Simulation, Stop
+from desim.step_sizes.base import StepSize
+from desim.study import Progress, run, simulate
+from desim.tensors.compressors.base import Compressor
+from desim.tensors.datasets.base import Data, Dataset, Shape
+from desim.tensors.losses.base import Loss
+from desim.tensors.models.base import Model
+from desim.tensors.partitions.base import Partition
+from desim.tensors.problem import Problem
+from desim.topologies.base import Topology
+from desim.worker import Waiting, Worker
+
+__all__ = [
+    "Algorithm",
+    "Cluster",
+    "Compressor",
+    "Compute",
+    "Data",
+    "Dataset",
+    "DesimError",
+    "Evaluate",
+    "Link",
+    "LinkModel",
+    "Loss",
+    "Mixing",
+    "Model",
+    "ModelError",
+    "NetworkTable",
+    "Outcome",
+    "Partition",
+    "Plan",
+    "Problem",
+    "Progress",
+    "ResultsError",
+    "Scenario",
+    "ScenarioError",
+    "Setting",
+    "Shape",
+    "Simulation",
+    "SimulationError",
+    "StepSize",
+    "Stop",
+    "Topology",
+    "Trial",
+    "Waiting",
+    "Worker",
+    "from_table",
+    "plan",
+    "read",
+    "run",
+    "simulate",
+]

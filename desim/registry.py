@@ -11,9 +11,20 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeGuard
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeGuard,
+    Union,
+    get_args,
+    get_origin,
+)
 
 from pydantic import (
     BaseModel,
@@ -286,3 +297,32 @@ def suggest(word: object, known: list[str]) -> str:
 def first_line(cls: Callable[..., Any]) -> str:
     """The first line of a docstring: what `desim list` prints."""
     return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def type_name(annotation: Any, rules: Sequence[object] = ()) -> str:
+    """A field's type and its rules in words, for `desim show`."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_name(parts[0], parts[1:])
+    if origin is Literal:
+        return " or ".join(repr(part) for part in parts)
+    if origin in (Union, UnionType):
+        return " or ".join(type_name(part) for part in parts if part is not NoneType)
+    if origin in (tuple, list):
+        return f"list of {type_name(parts[0])}"
+    if inspect.isclass(annotation) and issubclass(annotation, Member) and annotation.is_base():
+        return f"one of {annotation.axis}"
+    name = getattr(annotation, "__name__", str(annotation))
+    limits = [
+        f"{sign} {getattr(rule, attribute)}"
+        for rule in _flat(rules)
+        for attribute, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+        if getattr(rule, attribute, None) is not None
+    ]
+    return " ".join([name, ", ".join(limits)]) if limits else name
+
+
+def _flat(rules: Sequence[object]) -> Iterator[object]:
+    """Rules with those inside a pydantic Field spread out."""
+    for rule in rules:
+        yield from getattr(rule, "metadata", [rule])

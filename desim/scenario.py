@@ -44,7 +44,9 @@ class Scenario(Table):
         sweep: dotted keys and the values that each takes, all crossed.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")]
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")
+    ]
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
     problem: Problem
     cluster: Cluster
@@ -52,7 +54,7 @@ class Scenario(Table):
     stop: Stop
     evaluate: Evaluate
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1, strict=False)]
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -218,8 +220,8 @@ def _chosen(items: tuple[Any, ...], head: str, key: str) -> list[int]:
     if head.isdecimal() and int(head) < len(items):
         return [int(head)]
     raise ScenarioError(
-        f"{key}: {head!r} names none of them; use a place from 0 to {len(items) - 1}, '*' or one of "
-        f"{', '.join(names)}"
+        f"{key}: {head!r} names none of them; use a place from 0 to {len(items) - 1}, '*' or one "
+        f"of {', '.join(names)}"
     )
 
 

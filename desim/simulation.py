@@ -10,6 +10,7 @@ import numpy as np
 import simpy
 import torch
 from pydantic import Field, model_validator
+from simpy.events import EventPriority
 
 from desim.algorithms.base import Algorithm
 from desim.clock.barrier import Barrier
@@ -287,7 +288,9 @@ class Simulation:
         event._ok, event._value = True, None
         assert event.callbacks is not None
         event.callbacks.append(lambda _event: action())
-        self._env.schedule(event, priority=priority, delay=max(0.0, time_s - self._env.now))
+        self._env.schedule(
+            event, priority=EventPriority(priority), delay=max(0.0, time_s - self._env.now)
+        )
 
     def _tick(self, number: int, every_s: float) -> None:
         def evaluate() -> None:

@@ -46,7 +46,8 @@ class Streams:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         # One word per purpose; SeedSequence spreads neighbouring seeds far apart.
-        words = np.random.SeedSequence(seed).generate_state(len(get_args(Purpose)), np.uint64)
+        state = np.random.SeedSequence(seed).generate_state(len(get_args(Purpose)), np.uint64)
+        words = state.astype(np.uint64)
         self._keys = {purpose: words[i : i + 1] for i, purpose in enumerate(get_args(Purpose))}
 
     def words(
@@ -62,7 +63,8 @@ class Streams:
         self, purpose: Purpose, worker: npt.ArrayLike, step: npt.ArrayLike, draw: npt.ArrayLike = 0
     ) -> npt.NDArray[np.float64]:
         """Uniform numbers in [0, 1), one per name, with 53 random bits."""
-        return (self.words(purpose, worker, step, draw) >> np.uint64(11)) * 2.0**-53
+        words = self.words(purpose, worker, step, draw) >> np.uint64(11)
+        return words.astype(np.float64) * 2.0**-53
 
     def generator(self, purpose: Purpose, worker: int = 0, step: int = 0) -> np.random.Generator:
         """A numpy generator of its own for one name."""

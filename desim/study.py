@@ -129,7 +129,12 @@ class _Work:
     """One trial to run and write, in this process or another."""
 
     def __init__(
-        self, folder: ResultsFolder, trial: Trial, number: int, shares: Path, options: dict[str, Any]
+        self,
+        folder: ResultsFolder,
+        trial: Trial,
+        number: int,
+        shares: Path,
+        options: dict[str, Any],
     ) -> None:
         self.trial = trial
         self._folder, self._number, self._shares = folder, number, shares

@@ -35,9 +35,15 @@ SHARED = Path(os.environ.get("DESIM_SHARED", Path(__file__).parents[2].parent / 
 REFERENCE = SHARED / "reference" / "authors-mnist"
 MNIST = SHARED / "data" / "mnist"
 
-#: The reference's own three seeds lie within 0.11 % of their mean in every recorded loss, and one
-#: run's mean round time within 0.3 %: 1 % leaves room for chance and for nothing else.
-TOLERANCE = 0.01
+#: The reference's own three seeds lie within 0.11 % of their mean in every recorded loss. With
+#: 0.5 % a batch of 21 for 20, a ridge on the biases, or another visibility would be noticed.
+LOSS_TOLERANCE = 0.005
+#: One run's mean round time has a standard deviation of 0.33 % (DSGD) and 0.20 % (asynchronous),
+#: measured over 12 seeds of the clock alone.
+TIME_TOLERANCE = 0.01
+#: Consensus errors of single points differ by 15 % between the reference's seeds, their mean over
+#: a curve by 1.6 %.
+CONSENSUS_TOLERANCE = 0.04
 
 WORKERS, HIDDEN, CLASSES, SAMPLES = 50, 50, 10, 200
 MESSAGE_S = 3.0
@@ -113,7 +119,7 @@ def digits() -> Data:
 
 
 def rows_of(algorithm: Algorithm, rounds: int, every: int) -> dict[str, npt.NDArray[np.float64]]:
-    """Time, steps and loss of every recorded point of a run."""
+    """What the reference records, of every evaluation of a run."""
     network = initial_network()
     size_bits = 32 * sum(p.numel() for p in network.parameters())
     setting = Setting(
@@ -141,6 +147,7 @@ def rows_of(algorithm: Algorithm, rounds: int, every: int) -> dict[str, npt.NDAr
         "iteration": np.array([row.steps for row in rows]),
         "time": np.array([row.time_s for row in rows]),
         "loss": np.array([row.measures.train_loss for row in rows]),
+        "consensus": np.array([row.measures.consensus_error for row in rows]),
     }
 
 
@@ -156,9 +163,12 @@ def reference(method: str) -> dict[str, npt.NDArray[np.float64]]:
 def assert_same_curve(
     measured: dict[str, npt.NDArray[np.float64]], expected: dict[str, npt.NDArray[np.float64]]
 ) -> None:
-    np.testing.assert_allclose(measured["loss"], expected["loss"], rtol=TOLERANCE)
-    last = -1  # the mean time per recorded point is the last time over their number
-    np.testing.assert_allclose(measured["time"][last], expected["time"][last], rtol=TOLERANCE)
+    np.testing.assert_allclose(measured["loss"], expected["loss"], rtol=LOSS_TOLERANCE)
+    # The last time over the number of rounds is the mean round time.
+    assert measured["time"][-1] == pytest.approx(expected["time"][-1], rel=TIME_TOLERANCE)
+    assert measured["consensus"].mean() == pytest.approx(
+        expected["consensus"].mean(), rel=CONSENSUS_TOLERANCE
+    )
 
 
 def test_dsgd_follows_the_released_code() -> None:

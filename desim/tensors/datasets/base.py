@@ -52,7 +52,7 @@ class Dataset(Member):
         """The data, in a fixed order."""
 
     @classmethod
-    def from_object(cls, value: object) -> "Dataset | None":  # type: ignore[override]
+    def from_object(cls, value: object) -> "Dataset | None":
         """A data set made of arrays."""
         return GivenDataset(data=value) if isinstance(value, Data) else None
 

@@ -1,7 +1,7 @@
 """Random points, whose mean a strongly convex quadratic looks for: a problem with a known optimum.
 
-With the model and the loss of the same name, f(x) = (1 / N) sum_k (1/2) sum_c h_c (x_c - theta_kc)^2
-with curvatures h_c from 1 / condition to 1; its minimum is at the mean of all theta.
+With the model of the same name, f(x) = (1/N) sum_k (1/2) sum_c h_c (x_c - theta_kc)^2 with
+curvatures h_c from 1 / condition to 1; its minimum is at the mean of all theta.
 """
 
 from typing import Annotated, ClassVar

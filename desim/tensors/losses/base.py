@@ -32,7 +32,7 @@ class Loss(Member):
         return None
 
     @classmethod
-    def from_object(cls, value: object) -> "Loss | None":  # type: ignore[override]
+    def from_object(cls, value: object) -> "Loss | None":
         """A loss made of a function."""
         return GivenLoss(function=value) if callable(value) else None
 

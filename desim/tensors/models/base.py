@@ -29,7 +29,7 @@ class Model(Member):
         """
 
     @classmethod
-    def from_object(cls, value: object) -> "Model | None":  # type: ignore[override]
+    def from_object(cls, value: object) -> "Model | None":
         """A model made of a module, or of a function that returns one."""
         return GivenModel(module=value) if callable(value) else None
 

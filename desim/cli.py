@@ -1,0 +1,282 @@
+"""The command line: parse, call, print."""
+
+import inspect
+import os
+import sys
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from desim.errors import DesimError, ScenarioError
+
+if TYPE_CHECKING:
+    from desim.plan import MethodPlan, Plan
+    from desim.registry import Table
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Which decentralized training method reaches the target loss first, on this cluster?",
+)
+
+
+class Device(StrEnum):
+    """Where tensors live."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a name that comes with desim.")
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another value at a dotted key; repeatable."),
+]
+NoTrain = Annotated[bool, typer.Option("--no-train", help="The clock alone: no data, no losses.")]
+
+
+@app.command()
+def run(
+    scenario: ScenarioName,
+    out: Annotated[
+        Path | None, typer.Option(help="The results folder.", show_default="results/NAME")
+    ] = None,
+    set_: Values = None,
+    seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time.", show_default="all processors")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Torch threads per trial.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.cpu,
+    no_train: NoTrain = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Run a scenario; trials that are finished in the results folder are kept."""
+    from desim import study
+
+    console = Console(quiet=quiet)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet,
+    ) as bar:
+        task = bar.add_task("starting", total=1.0)
+
+        def show(now: study.Progress) -> None:
+            text = f"trials {now.done}/{now.trials}, simulated"
+            bar.update(task, completed=now.share, description=text)
+
+        folder = study.run(
+            scenario,
+            out,
+            values=_values(set_),
+            seeds=_seeds(seeds),
+            jobs=jobs,
+            threads=threads,
+            device=device.value,
+            train=not no_train,
+            progress=show,
+        )
+    _report(folder, console)
+
+
+@app.command()
+def check(scenario: ScenarioName, set_: Values = None, no_train: NoTrain = False) -> None:
+    """Validate a scenario and print what it amounts to; nothing is written."""
+    from desim.plan import plan
+    from desim.study import prepared
+
+    _print_plan(plan(prepared(scenario, _values(set_), None), train=not no_train), Console())
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
+) -> None:
+    """Draw the figures of a results folder again and print its table."""
+    _report(folder, Console())
+
+
+@app.command("list")
+def list_(
+    axis: Annotated[str | None, typer.Argument(help="algorithms, compressors, ...")] = None,
+) -> None:
+    """List what scenarios can be made of, with a line of help each."""
+    from desim.registry import AXES, first_line, members
+    from desim.scenario import bundled
+
+    console = Console()
+    for name in [axis] if axis else [*AXES, "scenarios"]:
+        table = RichTable(title=name, title_justify="left", show_header=False, box=None)
+        if name == "scenarios":
+            for scenario, path in bundled().items():
+                table.add_row(scenario, escape(_first_comment(path)))
+        else:
+            for kind, cls in members(name).items():
+                table.add_row(kind, escape(first_line(cls)))
+        console.print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A kind, such as quantimed-dsgd; or a table.")],
+) -> None:
+    """Show a member's fields with their defaults and where it comes from."""
+    from desim.registry import AXES, members, suggest
+    from desim.scenario import Scenario
+    from desim.simulation import Cluster, Evaluate, NetworkTable, Stop
+    from desim.tensors.problem import Problem
+
+    tables: dict[str, type[Table]] = {
+        "scenario": Scenario,
+        "problem": Problem,
+        "cluster": Cluster,
+        "network": NetworkTable,
+        "stop": Stop,
+        "evaluate": Evaluate,
+    }
+    found = [("table", name, tables[name])] if name in tables else []
+    for axis in AXES:
+        if name in members(axis):
+            found.append((axis, name, members(axis)[name]))
+    if not found:
+        known = [*tables, *(kind for axis in AXES for kind in members(axis))]
+        raise ScenarioError(f"{name!r}: there is no such kind or table; {suggest(name, known)}")
+    for axis, kind, cls in found:
+        _print_member(axis, kind, cls)
+
+
+def main() -> None:
+    """Runs the command line; errors on purpose are one line each and exit code 2."""
+    try:
+        app(standalone_mode=False)
+    except DesimError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        _fail(message())
+
+
+def _fail(text: str) -> None:
+    for line in text.splitlines():
+        print(f"desim: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _values(pairs: list[str] | None) -> dict[str, Any]:
+    values = {}
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        if not key or not equals:
+            raise ScenarioError(f"--set = {pair!r}: must be dotted.key=value")
+        try:
+            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key.strip()] = text  # a bare word is a string
+    return values
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise ScenarioError(f"--seeds = {text!r}: must be whole numbers, such as 0,1,2")
+    return [int(word) for word in words]
+
+
+def _first_comment(path: Path) -> str:
+    line = path.read_text(encoding="utf-8").partition("\n")[0]
+    return line.lstrip("# ") if line.startswith("#") else ""
+
+
+def _report(folder: Path, console: Console) -> None:
+    import analysis  # seaborn takes a second to import
+
+    try:
+        paths = analysis.report(folder)
+        console.print(analysis.summary_table(analysis.summary(folder)))
+    except analysis.ResultsError as error:
+        raise DesimError(str(error)) from None
+    console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
+
+
+def _print_plan(plan: "Plan", console: Console) -> None:
+    low, mean, high = plan.degrees
+    held = f", {plan.samples_per_worker} samples each" if plan.samples_per_worker else ""
+    points = f"{plan.points} points x " if plan.points > 1 else ""
+    facts = RichTable(show_header=False, box=None)
+    rows = {
+        plan.name: f"{plan.trials} trials = {points}{len(plan.methods)} methods x "
+        f"{plan.seeds} seeds",
+        "workers": f"{plan.workers}{held}; E[V] = {plan.mean_speed_sps:g} samples/s",
+        "model": f"{plan.parameters:,} parameters",
+        "graph": f"connected, {plan.edges:,} links, degree {low} to {high}, mean {mean:.1f}",
+        "W": f"rows sum to 1 within {plan.row_sum_error:.1e}, symmetric within "
+        f"{plan.asymmetry:.1e}",
+        "": f"lambda_2 {plan.lambda_2:.4f}, lambda_n {plan.lambda_n:.4f}, spectral gap "
+        f"{plan.spectral_gap:.4f}",
+    }
+    for key, value in rows.items():
+        facts.add_row(key, value)
+    console.print(facts)
+    table = RichTable(box=None)
+    table.add_column("method", overflow="fold")
+    for column in ("alpha", "epsilon", "message", "its time", "mean round"):
+        table.add_column(column, justify="right")
+    for method in plan.methods:
+        table.add_row(*_method_row(method))
+    console.print(table)
+    for method in plan.methods:
+        for key, value in method.details.items():
+            console.print(f" {escape(method.label)}: {key} = {value}")
+    rounds = min(method.rounds for method in plan.methods)
+    console.print(f" mean round: simulated, {rounds} rounds of the clock alone, first seed")
+
+
+def _method_row(method: "MethodPlan") -> list[str]:
+    low, high = method.message_s
+    return [
+        escape(method.label),
+        f"{method.alpha:.4g}",
+        f"{method.epsilon:.4g}",
+        f"{method.message_bits:,} bits",
+        f"{low:.4g} s" if low == high else f"{low:.4g} to {high:.4g} s",
+        f"{method.round_s:.4g} s",
+    ]
+
+
+def _print_member(axis: str, kind: str, cls: "type[Table]") -> None:
+    from desim.registry import type_name
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{kind}[/bold] ({axis})\n")
+    module = inspect.getmodule(cls)
+    texts = [inspect.getdoc(module)] if axis != "table" else []
+    for text in [*texts, inspect.getdoc(cls)]:
+        console.print(escape(text or ""), end="\n\n")
+    table = RichTable("field", "type", "default", box=None)
+    for name, field in cls.model_fields.items():
+        default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        table.add_row(name, escape(type_name(field.annotation, field.metadata)), escape(default))
+    console.print(table)

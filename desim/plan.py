@@ -1,0 +1,148 @@
+"""What a scenario amounts to, before it is run: what `desim check` prints."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from desim.scenario import Scenario, Trial
+from desim.simulation import Setting, Simulation, Stop
+from desim.streams import Streams
+from desim.tensors.compressors.base import Compressor
+from desim.tensors.compressors.none import NoCompressor
+
+#: Expected round times are simulated with the clock alone, over so many rounds ...
+_ROUNDS = 200
+
+#: ... or fewer, so that no more than so many messages are sent.
+_MESSAGES = 400_000
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """What one algorithm does.
+
+    Attributes:
+        label: its name.
+        alpha, epsilon: its step sizes.
+        compressor: its kind of compressor.
+        message_bits: the size of one message.
+        message_s: the shortest and the longest time of one message on an idle link.
+        round_s: the mean time of a round (local step), simulated over `rounds` rounds.
+        rounds: see round_s.
+        details: what the algorithm says of itself, T_d for one.
+    """
+
+    label: str
+    alpha: float
+    epsilon: float
+    compressor: str
+    message_bits: int
+    message_s: tuple[float, float]
+    round_s: float
+    rounds: int
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a scenario amounts to, at the first point of its sweep and for its first seed.
+
+    Attributes:
+        name, trials, points, seeds, workers: what is run.
+        parameters: the model's size.
+        samples_per_worker: how many training samples each worker holds; 0 without training.
+        mean_speed_sps: E[V] in samples/s.
+        edges: undirected links of the graph.
+        degrees: smallest, mean and largest degree.
+        row_sum_error, asymmetry: how far W is from its rules, at the worst place.
+        lambda_2, lambda_n, spectral_gap: of W.
+        methods: each algorithm's own.
+    """
+
+    name: str
+    trials: int
+    points: int
+    seeds: int
+    workers: int
+    parameters: int
+    samples_per_worker: int
+    mean_speed_sps: float
+    edges: int
+    degrees: tuple[int, float, int]
+    row_sum_error: float
+    asymmetry: float
+    lambda_2: float
+    lambda_n: float
+    spectral_gap: float
+    methods: tuple[MethodPlan, ...]
+
+
+def plan(scenario: Scenario, *, train: bool = True) -> Plan:
+    """Checks a scenario by building it, and tells what it amounts to.
+
+    Args:
+        scenario: the scenario.
+        train: False leaves the data alone, as `desim run --no-train` does.
+
+    Raises:
+        ScenarioError, ModelError: it can't be run.
+    """
+    trials = list(scenario.trials())
+    setting = trials[0].setting
+    streams = Streams(setting.seed)
+    problem, workers = setting.problem, setting.cluster.workers
+    samples = 0
+    if train:
+        samples = len(problem.task(workers, streams, torch.device("cpu")).shards[0])
+    weights = setting.network.weights(workers, streams)
+    matrix, degrees = weights.matrix(), weights.graph.degrees
+    lambda_2, lambda_n = weights.eigenvalues()
+    parameters = problem.parameters(streams)
+    first = [trial for trial in trials if trial.point == trials[0].point]
+    own = [trial for trial in first if trial.setting.seed == setting.seed]
+    return Plan(
+        name=scenario.name,
+        trials=len(trials),
+        points=len(scenario.points()),
+        seeds=len(scenario.seeds),
+        workers=workers,
+        parameters=parameters,
+        samples_per_worker=samples,
+        mean_speed_sps=setting.cluster.compute.mean_speed_sps(),
+        edges=int(degrees.sum()) // 2,
+        degrees=(int(degrees.min()), float(degrees.mean()), int(degrees.max())),
+        row_sum_error=float(abs(matrix.sum(axis=1) - 1).max()),
+        asymmetry=float(abs(matrix - matrix.T).max()),
+        lambda_2=lambda_2,
+        lambda_n=lambda_n,
+        spectral_gap=1 - max(abs(lambda_2), abs(lambda_n)),
+        methods=tuple(_method(trial, parameters, int(degrees.sum())) for trial in own),
+    )
+
+
+def _method(trial: Trial, parameters: int, messages_per_round: int) -> MethodPlan:
+    setting = trial.setting
+    algorithm = setting.algorithm
+    compressor: Compressor = getattr(algorithm, "compressor", NoCompressor())
+    bits = compressor.size_bits(parameters)
+    alpha, epsilon = algorithm.step_size.at(setting.stop.rounds)
+    rounds = max(1, min(_ROUNDS, _MESSAGES // max(1, messages_per_round)))
+    return MethodPlan(
+        label=algorithm.name,
+        alpha=alpha,
+        epsilon=epsilon,
+        compressor=str(compressor.table()["kind"]),
+        message_bits=bits,
+        message_s=setting.network.link.times_s(bits),
+        round_s=_round_s(setting, rounds),
+        rounds=rounds,
+        details=algorithm.plan(setting.cluster.compute.mean_speed_sps()),
+    )
+
+
+def _round_s(setting: Setting, rounds: int) -> float:
+    """The mean time of a round; the step sizes' horizon doesn't matter to the clock."""
+    clock = replace(setting, stop=Stop(rounds=rounds))
+    outcome = Simulation(clock, train=False).run()
+    return outcome.time_s * setting.cluster.workers / outcome.rows[-1].steps
