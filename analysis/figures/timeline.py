@@ -121,7 +121,9 @@ def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: int, end_s: float) -> None
     ]
     strip = (lane + _LANE / 6, _LANE / 3)
     axes.broken_barh(_extents(sends[beside]), strip, zorder=6, **BARS["send"])
-    closed_s = compute.groupby("step")["start_s"].min().iloc[1:]
+    # A step begins, be it with sending or with computing, when the last one has given a new model.
+    own = spans[spans["kind"] != "receive"]
+    closed_s = own.groupby("step")["start_s"].min().iloc[1:]
     ink = 1.8 if len(closed_s) <= _MANY_STEPS else 0.9
     axes.vlines(closed_s, lane - 0.44, lane + 0.40, color="black", lw=ink, zorder=7)
     received_s = spans.loc[spans["kind"] == "receive", "end_s"].to_numpy(dtype=float)

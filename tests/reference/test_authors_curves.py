@@ -26,7 +26,6 @@ from desim.mixings.laplacian import Laplacian
 from desim.simulation import Cluster, Evaluate, NetworkTable, Setting, Simulation, Stop
 from desim.step_sizes.constant import Constant
 from desim.tensors.datasets.base import Data
-from desim.tensors.losses.base import GivenLoss, Loss
 from desim.tensors.partitions.base import Partition
 from desim.tensors.problem import Problem
 from desim.topologies.base import Topology
@@ -36,8 +35,8 @@ REFERENCE = SHARED / "reference" / "authors-mnist"
 MNIST = SHARED / "data" / "mnist"
 
 #: The reference's own three seeds lie within 0.11 % of their mean in every recorded loss. With
-#: 0.5 % a batch of 21 for 20, a ridge on the biases, or another visibility would be noticed.
-LOSS_TOLERANCE = 0.005
+#: 0.4 % a batch of 21 for 20, a ridge on the biases too, or the visibility "received" is noticed.
+LOSS_TOLERANCE = 0.004
 #: One run's mean round time has a standard deviation of 0.33 % (DSGD) and 0.20 % (asynchronous),
 #: measured over 12 seeds of the clock alone.
 TIME_TOLERANCE = 0.01

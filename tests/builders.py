@@ -1,0 +1,175 @@
+"""Small trials for tests: everything has a default, and a test names only what it is about."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from desim.algorithms.base import Algorithm
+from desim.clock.compute.base import Compute
+from desim.clock.links.base import Link, LinkModel
+from desim.clock.links.dedicated import DedicatedLink
+from desim.clock.timeline import KINDS, Columns
+from desim.registry import Member, members
+from desim.simulation import Cluster, Evaluate, NetworkTable, Outcome, Setting, Simulation, Stop
+from desim.streams import Streams
+from desim.tensors.problem import Problem
+
+Table = Mapping[str, Any]
+
+#: What keeps the clock simple: one sample a second, messages that take no time.
+UNIT_SPEED = {"kind": "constant", "speed_sps": 1.0}
+INSTANT = {"kind": "dedicated", "bandwidth_bps": float("inf")}
+
+
+class GivenSpeeds(Compute):
+    """Worker i's speed at its k-th step: table[i][k mod its length], in samples/s."""
+
+    speeds: tuple[tuple[float, ...], ...]
+
+    def speeds_sps(
+        self, streams: Streams, worker: int, steps: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        row = np.array(self.speeds[worker])
+        return row[steps % len(row)]
+
+    def mean_speed_sps(self) -> float:
+        return float(np.mean([np.mean(row) for row in self.speeds]))
+
+
+class GivenLinks(LinkModel):
+    """A latency in s and a bandwidth in bit/s for each directed link."""
+
+    links: Mapping[tuple[int, int], tuple[float, float]]
+
+    def build(self, source: int, targets: Sequence[int], streams: Streams) -> list[Link]:
+        return [DedicatedLink(source, [j], *self.links[source, j]) for j in targets]
+
+    def times_s(self, size_bits: int) -> tuple[float, float]:
+        times = [latency + size_bits / rate for latency, rate in self.links.values()]
+        return min(times), max(times)
+
+
+def speeds(*rows: float | Sequence[float]) -> GivenSpeeds:
+    """One number, or a sequence over steps, per worker."""
+    tables = (row if isinstance(row, Sequence) else [row] for row in rows)
+    return GivenSpeeds(speeds=tuple(tuple(map(float, table)) for table in tables))
+
+
+def problem(*, parameters: int = 4, samples: int = 100, **changes: Any) -> Problem:
+    """A quadratic with so many parameters."""
+    fields: dict[str, Any] = {
+        "dataset": {"kind": "quadratic", "samples": samples, "dimension": parameters},
+        "model": "quadratic",
+    }
+    return Problem(**(fields | changes))
+
+
+def setting(
+    algorithm: Table | Algorithm,
+    *,
+    workers: int = 3,
+    topology: Any = "ring",
+    mixing: Any = "metropolis",
+    compute: Any = UNIT_SPEED,
+    link: Any = INSTANT,
+    stop: Table | None = None,
+    evaluate: Table | None = None,
+    seed: int = 0,
+    problem: Problem = problem(),  # noqa: B008  (frozen)
+) -> Setting:
+    """A trial; without `stop` it ends after 3 rounds."""
+    if not isinstance(algorithm, Algorithm):
+        algorithm = Algorithm.parse({"step_size": {"kind": "constant", "alpha": 0.1}} | algorithm)
+    return Setting(
+        problem=problem,
+        cluster=Cluster(workers=workers, compute=compute),
+        network=NetworkTable(topology=topology, mixing=mixing, link=link),
+        stop=Stop(**(stop or {"rounds": 3})),
+        evaluate=Evaluate(**(evaluate or {"every_rounds": 10**6})),
+        algorithm=algorithm,
+        seed=seed,
+    )
+
+
+@dataclass
+class Trial:
+    """A trial that has run.
+
+    Attributes:
+        timeline: one row per interval; `kind` as a word.
+    """
+
+    simulation: Simulation
+    outcome: Outcome
+    timeline: pd.DataFrame = field(repr=False)
+
+    def rows(self, kind: str, worker: int | None = None) -> pd.DataFrame:
+        """Intervals of a kind, of one worker or of all, by the time they begin."""
+        chosen = self.timeline[self.timeline.kind == kind]
+        if worker is not None:
+            chosen = chosen[chosen.worker == worker]
+        return chosen.sort_values(["start_s", "worker", "peer"], kind="stable")
+
+    def spans(self, kind: str, worker: int) -> list[tuple[float, float]]:
+        """(start, end) of one worker's intervals of a kind."""
+        rows = self.rows(kind, worker)
+        return list(zip(rows.start_s.tolist(), rows.end_s.tolist(), strict=True))
+
+
+def simulate(setting: Setting, *, train: bool = False, **options: Any) -> Trial:
+    """Runs a trial and keeps its timeline."""
+    pieces: list[Columns] = []
+    simulation = Simulation(setting, train=train, timeline=pieces.append, **options)
+    outcome = simulation.run()
+    columns = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    frame = pd.DataFrame(columns)
+    return Trial(simulation, outcome, frame.assign(kind=np.array(KINDS)[frame.kind]))
+
+
+def models(simulation: Simulation) -> npt.NDArray[np.float64]:
+    """Every worker's model, (workers, parameters)."""
+    tape = simulation.tape
+    nodes = [tape.record(worker.model, worker.id) for worker in simulation.workers]
+    tape.flush()
+    data = tape.kernels.store.data
+    return np.stack([data[node.row].double().numpy() for node in nodes])
+
+
+def examples(axis: str, given: Mapping[str, Table] | None = None) -> Iterable[Member]:
+    """Every member of an axis that comes with desim, with example parameters.
+
+    The fields say themselves what to try: all values of a Literal, or `Field(examples=[...])`, in
+    all combinations; the default otherwise. `given` is for fields that only a test can fill (a
+    file's path).
+    """
+    for kind, member in members(axis).items():
+        table = (given or {}).get(kind, {})
+        names = [name for name in member.model_fields if name not in table]
+        choices = [_choices(member, name) for name in names]
+        for values in product(*choices):
+            chosen = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+            yield member.model_validate({**table, **chosen})
+
+
+def _choices(member: type[Member], name: str) -> Sequence[Any]:
+    info = member.model_fields[name]
+    if info.examples:
+        return info.examples
+    if get_origin(info.annotation) is Literal:
+        return get_args(info.annotation)
+    if info.is_required():
+        raise AssertionError(
+            f"{member.__name__}.{name}: a field without a default needs Field(examples=[...]), "
+            "values that the conformance tests can try"
+        )
+    return [None]
+
+
+def label(member: Member) -> str:
+    """A readable test id: the member's values."""
+    return " ".join(str(value) for value in member.table().values())
