@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich import box
 from rich.table import Table
 
 from analysis.comparison import compare
@@ -123,12 +124,28 @@ def summary_table(table: pd.DataFrame, title: str = "") -> Table:
         title: put above it; none if empty.
     """
     cells = summary_cells(table)
-    words = {"algorithm", "note"}
-    rendered = Table(title=title or None)
-    for name in cells.columns:
-        rendered.add_column(name, justify="left" if name in words else "right")
-    # A section per question: a point of the sweep and a target.
+    rendered = Table(
+        title=title or None,
+        collapse_padding=True,
+        box=box.SIMPLE,
+        pad_edge=False,
+        caption_justify="left",
+    )
     asked = list(cells.columns[: list(cells.columns).index("algorithm")])
+    if "note" in cells:
+        told = cells[cells["note"] != ""]
+        rendered.caption = "\n".join(
+            f"{', '.join(row[name] for name in [*asked, 'algorithm'])}: {row['note']}"
+            for row in told.to_dict("records")
+        )
+        cells = cells.drop(columns="note")
+    for name in cells.columns:
+        # Headings may be folded where the terminal is narrow, what stands below them not.
+        width = max(map(len, cells[name]))
+        rendered.add_column(
+            name, justify="left" if name == "algorithm" else "right", min_width=width
+        )
+    # A section per question: a point of the sweep and a target.
     first = (cells[asked] != cells[asked].shift()).any(axis=1)
     cells.loc[~first, asked] = ""
     for row, begins in zip(cells.itertuples(index=False), first, strict=True):

@@ -102,11 +102,13 @@ def _detail(key: object, value: object, rule: str) -> ErrorDetails:
 class Member(Table):
     """Base of everything that a scenario picks by `kind`.
 
-    The base of an axis sets `axis`; a member that comes with desim sets `kind`.
+    The base of an axis sets `axis`; a member that comes with desim sets `kind`, and `examples`
+    where a field has no default: tables (without kind) that the conformance tests try.
     """
 
     axis: ClassVar[str]
     kind: ClassVar[str]
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
 
     @classmethod
     def is_base(cls) -> bool:

@@ -1,9 +1,8 @@
 """Small trials for tests: everything has a default, and a test names only what it is about."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -140,34 +139,13 @@ def models(simulation: Simulation) -> npt.NDArray[np.float64]:
     return np.stack([data[node.row].double().numpy() for node in nodes])
 
 
-def examples(axis: str, given: Mapping[str, Table] | None = None) -> Iterable[Member]:
-    """Every member of an axis that comes with desim, with example parameters.
-
-    The fields say themselves what to try: all values of a Literal, or `Field(examples=[...])`, in
-    all combinations; the default otherwise. `given` is for fields that only a test can fill (a
-    file's path).
-    """
-    for kind, member in members(axis).items():
-        table = (given or {}).get(kind, {})
-        names = [name for name in member.model_fields if name not in table]
-        choices = [_choices(member, name) for name in names]
-        for values in product(*choices):
-            chosen = {n: v for n, v in zip(names, values, strict=True) if v is not None}
-            yield member.model_validate({**table, **chosen})
-
-
-def _choices(member: type[Member], name: str) -> Sequence[Any]:
-    info = member.model_fields[name]
-    if info.examples:
-        return info.examples
-    if get_origin(info.annotation) is Literal:
-        return get_args(info.annotation)
-    if info.is_required():
-        raise AssertionError(
-            f"{member.__name__}.{name}: a field without a default needs Field(examples=[...]), "
-            "values that the conformance tests can try"
-        )
-    return [None]
+def examples(axis: str) -> list[Member]:
+    """Every member of an axis that comes with desim, with each of its example parameters."""
+    return [
+        member.model_validate(table)
+        for member in members(axis).values()
+        for table in member.examples
+    ]
 
 
 def label(member: Member) -> str:

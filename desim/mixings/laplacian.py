@@ -4,7 +4,7 @@ Xiao, Boyd 2004 ('Fast linear iterations for distributed averaging'); the paper 
 kappa > lambda_max(L) / 2, so that no eigenvalue of W is below -1.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ class Laplacian(Mixing):
     """
 
     kind: ClassVar[str] = "laplacian"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"margin": 2.0}, {"kappa": 40.0})
 
     kappa: Annotated[float, Field(gt=0)] | None = None
     margin: Annotated[float, Field(gt=0)] = 1.0

@@ -1,6 +1,6 @@
 """Erdos-Renyi graph: every edge exists with probability p."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import networkx as nx
 import numpy as np
@@ -17,6 +17,7 @@ class ErdosRenyi(Topology):
     """
 
     kind: ClassVar[str] = "erdos-renyi"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.4}, {"p": 1.0})
     attempts: ClassVar[int] = 100
 
     p: Annotated[float, Field(gt=0, le=1)]

@@ -1,6 +1,6 @@
 """Random regular graph: everyone has the same number of neighbours."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import networkx as nx
 import numpy as np
@@ -18,6 +18,7 @@ class RandomRegular(Topology):
     """
 
     kind: ClassVar[str] = "random-regular"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"degree": 3}, {"degree": 6})
     attempts: ClassVar[int] = 100
 
     degree: Annotated[int, Field(ge=1)]

@@ -1,6 +1,6 @@
 """Torus: a grid whose opposite sides are joined."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import networkx as nx
 import numpy as np
@@ -18,6 +18,7 @@ class Torus(Topology):
     """
 
     kind: ClassVar[str] = "torus"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"rows": 2})
 
     rows: Annotated[int, Field(ge=2)] | None = None
 

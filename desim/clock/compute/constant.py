@@ -1,6 +1,6 @@
 """Constant speed: every worker is equally fast at every step."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ class Constant(Compute):
     """
 
     kind: ClassVar[str] = "constant"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"speed_sps": 50.0},)
 
     speed_sps: Annotated[float, Field(gt=0)]
 

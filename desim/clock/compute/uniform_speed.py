@@ -3,7 +3,7 @@
 The paper's straggler model (V ~ U(10, 90)). Workers differ only in noise: none is slow for long.
 """
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ class UniformSpeed(Compute):
     """
 
     kind: ClassVar[str] = "uniform-speed"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"low": 10.0, "high": 90.0},)
 
     low: Annotated[float, Field(gt=0)]
     high: Annotated[float, Field(gt=0)]

@@ -7,7 +7,7 @@ bandwidth; different links never slow each other down.
 
 from collections.abc import Sequence
 from math import inf
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -67,6 +67,10 @@ class Dedicated(LinkModel):
     """
 
     kind: ClassVar[str] = "dedicated"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"bandwidth_bps": 1e6},
+        {"bandwidth_bps": {"low": 1e5, "high": 1e6}, "latency_s": {"low": 0.001, "high": 0.1}},
+    )
 
     bandwidth_bps: Bandwidth | BandwidthRange
     latency_s: Latency | LatencyRange = 0.0

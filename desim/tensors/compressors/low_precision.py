@@ -7,7 +7,7 @@ E||Q(x) - x||^2 <= min(d / s^2, sqrt(d) / s) ||x||^2.
 """
 
 from math import ceil, log2, sqrt
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -26,6 +26,12 @@ class LowPrecision(Compressor):
     """
 
     kind: ClassVar[str] = "low-precision"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"levels": 3},
+        {"levels": 127, "bucket": 48},
+        {"levels": 1, "norm": "max"},
+        {"levels": 15, "norm": "max", "bucket": 48},
+    )
     error: ClassVar[Literal["none", "bounded", "relative"]] = "relative"
     unbiased: ClassVar[bool] = True
     random: ClassVar[bool] = True

@@ -1,6 +1,6 @@
 """No compression: every number is sent as a float."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class NoCompressor(Compressor):
     """
 
     kind: ClassVar[str] = "none"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"bits": 16}, {"bits": 32}, {"bits": 64})
     error: ClassVar[Literal["none", "bounded", "relative"]] = "relative"
     unbiased: ClassVar[bool] = False
     random: ClassVar[bool] = False

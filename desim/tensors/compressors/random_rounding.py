@@ -7,7 +7,7 @@ E||Q(x) - x||^2 <= d grid^2 / 4, the paper's assumption of a bounded quantizer.
 """
 
 from math import ceil, floor, log2
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -25,6 +25,7 @@ class RandomRounding(Compressor):
     """
 
     kind: ClassVar[str] = "random-rounding"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"grid": 0.25, "range": 4.0}, {"grid": 0.001, "range": 4.0})
     error: ClassVar[Literal["none", "bounded", "relative"]] = "bounded"
     unbiased: ClassVar[bool] = True
     random: ClassVar[bool] = True

@@ -20,11 +20,10 @@ class CrossEntropy(Loss):
 
     def gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """weights * (softmax(outputs) - onehot(targets))."""
-        result = torch.softmax(outputs, -1)
-        result.scatter_add_(
-            -1, targets[:, None], result.new_full((1, 1), -1.0).expand(len(result), 1)
-        )
-        return result.mul_(weights[:, None])
+        # Written out: torch.softmax takes six times as long on rows as short as these.
+        result = (outputs - outputs.amax(-1, keepdim=True)).exp_()
+        result.mul_(weights[:, None] / result.sum(-1, keepdim=True))
+        return result.scatter_add_(-1, targets[:, None], -weights[:, None])
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """The largest output names the class."""
