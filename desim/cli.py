@@ -54,9 +54,9 @@ def run(
     set_: Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time.", show_default="all processors")
+        int | None, typer.Option(help="Trials at a time.", show_default="all processors")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Torch threads per trial.")] = 1,
+    threads: Annotated[int, typer.Option(help="Torch threads per trial.")] = 1,
     device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.cpu,
     no_train: NoTrain = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
@@ -115,11 +115,13 @@ def list_(
     axis: Annotated[str | None, typer.Argument(help="algorithms, compressors, ...")] = None,
 ) -> None:
     """List what scenarios can be made of, with a line of help each."""
-    from desim.registry import AXES, first_line, members
+    from desim.registry import AXES, first_line, members, suggest
     from desim.scenario import bundled
 
-    console = Console()
-    for name in [axis] if axis else [*AXES, "scenarios"]:
+    console, names = Console(), [*AXES, "scenarios"]
+    if axis and axis not in names:
+        raise ScenarioError(f"{axis!r}: no such list; {suggest(axis, names)}")
+    for name in [axis] if axis else names:
         table = RichTable(title=name, title_justify="left", show_header=False, box=None)
         if name == "scenarios":
             for scenario, path in bundled().items():
@@ -165,8 +167,8 @@ def main() -> None:
         app(standalone_mode=False)
     except DesimError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on where this one stopped", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort):
+        print("desim: interrupted; the same command goes on where it stopped", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -190,9 +192,12 @@ def _values(pairs: list[str] | None) -> dict[str, Any]:
         if not key or not equals:
             raise ScenarioError(f"--set = {pair!r}: must be dotted.key=value")
         try:
-            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+            table = tomllib.loads(f"value = {text}")
         except tomllib.TOMLDecodeError:
-            values[key.strip()] = text  # a bare word is a string
+            table = {"value": text}  # a bare word is a string
+        if len(table) > 1:
+            raise ScenarioError(f"--set = {pair!r}: must be one value; use --set again for another")
+        values[key.strip()] = table["value"]
     return values
 
 

@@ -10,7 +10,9 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -75,7 +77,7 @@ class Table(BaseModel):
                 if key not in (known := list(cls.model_fields))
             ]
             if unknown:
-                raise NestedError(unknown)
+                raise NestedError(unknown, cls)
         return table
 
 
@@ -88,11 +90,11 @@ def _plain(value: object) -> Any:
 
 
 class NestedError(ValueError):
-    """What is wrong inside a table; `explain` puts the outer key in front."""
+    """What is wrong inside a table of type `cls`; `explain` puts the outer key in front."""
 
-    def __init__(self, details: list[ErrorDetails]) -> None:
+    def __init__(self, details: list[ErrorDetails], cls: type[Table]) -> None:
         super().__init__(details[0]["msg"])
-        self.details = details
+        self.details, self.cls = details, cls
 
 
 def _detail(key: object, value: object, rule: str) -> ErrorDetails:
@@ -143,7 +145,7 @@ class Member(Table):
         try:
             return member.model_validate({k: v for k, v in table.items() if k != "kind"})
         except ValidationError as error:
-            raise NestedError(error.errors()) from None
+            raise NestedError(error.errors(), member) from None
 
     def table(self) -> dict[str, Any]:
         """The member as a table of the scenario, without the fields that are None."""
@@ -217,36 +219,96 @@ def _load(path: str) -> type[Member]:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
+    key = f"kind = {path!r}"
     try:
         loaded = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the user's module does while it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(
-            f"kind = {path!r}: can't be imported ({error}); the form is package.module:Class, "
-            "found from the working folder or the installed packages"
+            f"{key}: can't be imported ({reason}{_where(error)}); the form is "
+            "package.module:Class, found from the working folder or the installed packages"
         ) from None
     if not _is_member(loaded):
-        raise ValueError(f"kind = {path!r}: must be a class derived from a base class of desim")
+        raise ValueError(f"{key}: must be a class derived from a base class of desim")
+    if missing := sorted(loaded.__abstractmethods__):
+        raise ValueError(f"{key}: can't be used yet; it must define {', '.join(missing)}")
     return loaded
 
 
-def explain(error: ValidationError, prefix: str = "") -> Iterator[str]:
+def _where(error: Exception) -> str:
+    """', file:line' of an error in a user's module."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    inside = not frame.filename.startswith("<") and frame.filename not in (
+        __file__,
+        importlib.__file__,
+    )
+    return f", {frame.filename}:{frame.lineno}" if inside else ""
+
+
+def explain(error: ValidationError, cls: type[Table], prefix: str = "") -> Iterator[str]:
     """One line for each thing that is wrong: the key, the value, the rule and a way out.
 
     Args:
         error: what pydantic found.
+        cls: the type of the table that was validated.
         prefix: the dotted key of the table that was validated.
     """
-    yield from _explain(error.errors(), prefix)
+    yield from _explain(error.errors(), cls, prefix)
 
 
-def _explain(details: list[ErrorDetails], prefix: str) -> Iterator[str]:
+def _explain(details: list[ErrorDetails], cls: type[Table], prefix: str) -> Iterator[str]:
+    said = set()
     for detail in details:
-        key = ".".join([*([prefix] if prefix else []), *(str(part) for part in detail["loc"])])
+        path, meant = _path(detail, cls)
+        key = ".".join([*([prefix] if prefix else []), *path])
         nested = detail.get("ctx", {}).get("error")
         if isinstance(nested, NestedError):
-            yield from _explain(nested.details, key)
-        else:
+            yield from _explain(nested.details, nested.cls, key)
+        elif meant and key not in said:
+            said.add(key)
             yield _line(key, detail)
+
+
+def _path(detail: ErrorDetails, cls: type[Table]) -> tuple[list[str], bool]:
+    """The keys that lead to a value from a table, and whether the error is worth telling.
+
+    Of a field that takes a number or a table, pydantic tells what is wrong with the value as either
+    of them, and puts the type's name among the keys. Of a list with a bad item it also tells that
+    the list is too short without it.
+    """
+    if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+        return [], False
+    keys: list[str] = []
+    meant, expected = True, cls
+    for part in detail["loc"]:
+        expected = _bare(expected)
+        if get_origin(expected) in (Union, UnionType):
+            branches = {getattr(_bare(b), "__name__", ""): _bare(b) for b in get_args(expected)}
+            expected = branches.get(str(part))
+            as_table = _is_table(expected)
+            meant = detail["type"] != "model_type" if as_table else type(detail["input"]) is not dict
+            continue
+        keys.append(str(part))
+        if _is_table(expected):
+            field = expected.model_fields.get(str(part))
+            expected = field and field.annotation
+        else:
+            expected = next(iter(get_args(expected)), None) if isinstance(part, int) else None
+    return keys, meant
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without its rules, and without None."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [part for part in get_args(annotation) if part is not NoneType]
+        return _bare(parts[0]) if len(parts) == 1 else annotation
+    return annotation
+
+
+def _is_table(value: object) -> TypeGuard[type[Table]]:
+    return inspect.isclass(value) and issubclass(value, Table)
 
 
 def _line(key: str, detail: ErrorDetails) -> str:
@@ -256,12 +318,19 @@ def _line(key: str, detail: ErrorDetails) -> str:
             return f"{key}: is missing from {short(value)}"
         case "value_error":
             text = str(detail["ctx"]["error"])
-            if not key or text.startswith(("kind =", key)):
-                return f"{key}.{text}" if text.startswith("kind =") else text
+            if re.match(r"\w+ = ", text):  # the message names the field itself
+                return f"{key}.{text}" if key else text
             return f"{key} = {short(value)}: {text}"
+        case "tuple_type" | "list_type":
+            rule = "must be a list"
+        case "dict_type" | "model_type":
+            rule = "must be a table"
+        case "too_short":
+            least = detail["ctx"]["min_length"]
+            rule = f"must have at least {least} item{'s' if least > 1 else ''}"
         case _:
             rule = detail["msg"].replace("Input should be", "must be")
-            return f"{key} = {short(value)}: {rule[0].lower()}{rule[1:]}{unit_of(name)}"
+    return f"{key} = {short(value)}: {rule[0].lower()}{rule[1:]}{unit_of(name)}"
 
 
 _UNITS: tuple[tuple[str, str], ...] = (

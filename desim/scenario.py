@@ -1,21 +1,22 @@
 """Scenarios: what to simulate, read from TOML or built in code."""
 
 import itertools
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from desim.algorithms.base import Algorithm
 from desim.errors import ScenarioError
-from desim.registry import Table, explain, short, suggest
+from desim.registry import Member, Table, explain, short, suggest
 from desim.simulation import Cluster, Evaluate, NetworkTable, Setting, Stop
 from desim.tensors.problem import Problem
 
-Seed = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]  # a column of the results holds it
 Point = dict[str, Any]
 
 
@@ -44,9 +45,7 @@ class Scenario(Table):
         sweep: dotted keys and the values that each takes, all crossed.
     """
 
-    name: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")
-    ]
+    name: str
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
     problem: Problem
     cluster: Cluster
@@ -56,6 +55,30 @@ class Scenario(Table):
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1, strict=False)]
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
 
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", name, re.ASCII):
+            raise ValueError(
+                "names the results folder: must be made of letters, digits, '_', '.', '-' and '/', "
+                "and a letter, digit or '_' must stand first and after each '/'"
+            )
+        return name
+
+    @field_validator("sweep")
+    @classmethod
+    def _crosses(cls, sweep: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for key, values in sweep.items():
+            if key.partition(".")[0] in ("name", "seeds", "sweep"):
+                raise ValueError(
+                    f"{key!r} can't be swept; keys below problem, cluster, network, stop, evaluate "
+                    "and algorithms can"
+                )
+            twice = next((v for v in values if values.count(v) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{key!r} has {short(twice)} twice; its values must differ")
+        return {key: _of_one_type(values) for key, values in sweep.items()}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         labels = [algorithm.name for algorithm in self.algorithms]
@@ -63,6 +86,14 @@ class Scenario(Table):
             twice = next((v for v in values if list(values).count(v) > 1), None)
             if twice is not None:
                 raise ScenarioError(f"{kind} = {twice!r}: must differ, it stands there twice")
+        folders: dict[str, str] = {}
+        for label in labels:
+            other = folders.setdefault(_slug(label).casefold(), label)
+            if other != label:
+                raise ScenarioError(
+                    f"algorithms.label = {label!r}: must differ from {other!r} in letters, digits, "
+                    "'.', '_' or '-' among the first 60; a trial's folder is named after it"
+                )
         for i, algorithm in enumerate(self.algorithms):
             try:
                 algorithm.step_size.at(self.stop.rounds)
@@ -80,9 +111,11 @@ class Scenario(Table):
         Raises:
             ScenarioError: no such key, or a value that breaks its rule.
         """
-        changed: Scenario = self
-        for key, value in values.items():
-            changed = _replaced(changed, key.split("."), value, key)
+        for key in values:
+            if key.startswith("sweep."):
+                raise ScenarioError(f"{key}: set the whole table, sweep = {{{key[6:]!r} = [...]}}")
+        changes = [_Change(key.split("."), value, key) for key, value in values.items()]
+        changed: Scenario = _replaced(self, changes)
         return changed
 
     def points(self) -> list[Point]:
@@ -125,7 +158,7 @@ def from_table(table: Mapping[str, Any]) -> Scenario:
     try:
         scenario = Scenario.model_validate(dict(table))
     except ValidationError as error:
-        raise ScenarioError("\n".join(explain(error))) from None
+        raise ScenarioError("\n".join(explain(error, Scenario))) from None
     for point in scenario.points():  # a sweep must not fail in the middle of a run
         scenario.with_values(point)
     return scenario
@@ -172,6 +205,13 @@ def find(name: str | Path) -> Path:
     )
 
 
+def _of_one_type(values: list[Any]) -> list[Any]:
+    """A sweep's values as they stand in a column: whole numbers among others become floats."""
+    if {type(value) for value in values} == {int, float}:
+        return [float(value) for value in values]
+    return values
+
+
 def _anchored(table: Any, folder: Path) -> Any:
     """The table with every `file` made absolute: a relative one is meant from its folder."""
     if isinstance(table, dict):
@@ -184,35 +224,74 @@ def _anchored(table: Any, folder: Path) -> Any:
     return [_anchored(item, folder) for item in table] if isinstance(table, list) else table
 
 
-def _replaced(node: Any, path: list[str], value: Any, key: str) -> Any:
-    """A copy of node with another value at a path below it; `key` is the whole path."""
-    if not path:
-        return value
-    head, rest = path[0], path[1:]
+class _Change(NamedTuple):
+    """Another value at a path below some node; `key` is the whole path."""
+
+    path: list[str]
+    value: Any
+    key: str
+
+    def below(self) -> "_Change":
+        return self._replace(path=self.path[1:])
+
+
+def _replaced(node: Any, changes: list[_Change]) -> Any:
+    """A copy of node with all changes made before any rule is checked."""
+    for i, change in enumerate(changes):
+        if not change.path:
+            return _replaced(change.value, changes[i + 1 :])
+    if not changes:
+        return node
     if isinstance(node, tuple):
-        chosen = _chosen(node, head, key)
+        chosen = [(_chosen(node, change.path[0], change.key), change) for change in changes]
         return tuple(
-            _replaced(item, rest, value, key) if i in chosen else item
+            _replaced(item, [change.below() for places, change in chosen if i in places])
             for i, item in enumerate(node)
         )
-    if node is None:
-        return {head: _replaced(None, rest, value, key)}
+    heads = {change.path[0]: change for change in changes}
+    if isinstance(node, Table):
+        for change in changes:
+            _check_head(node, change)
+        old = {name: getattr(node, name) for name in type(node).model_fields}
+    elif node is None or isinstance(node, dict):
+        old = node or {}
+    else:
+        _, value, key = changes[0]
+        raise ScenarioError(
+            f"{key} = {short(value)}: there is nothing below "
+            f"{key.removesuffix('.' + '.'.join(changes[0].path))} = {short(node)}; set that"
+        )
+    new = {
+        head: _replaced(old.get(head), [c.below() for c in changes if c.path[0] == head])
+        for head in heads
+    }
     if not isinstance(node, Table):
-        raise ScenarioError(f"{key}: has no {head!r} to set; its value here is {short(node)}")
-    known = list(type(node).model_fields)
-    if head not in known:
-        raise ScenarioError(f"{key} = {short(value)}: unknown key; {suggest(head, known)}")
-    fields = {name: getattr(node, name) for name in node.model_fields_set}
-    fields[head] = _replaced(getattr(node, head), rest, value, key)
+        return {**old, **new}
     try:
-        return type(node).model_validate(fields)
+        return type(node).model_validate(
+            {name: old[name] for name in node.model_fields_set} | new
+        )
     except ValidationError as error:
-        prefix = key.split(".")[: len(key.split(".")) - len(path)]
-        raise ScenarioError("\n".join(explain(error, ".".join(prefix)))) from None
+        prefix = changes[0].key.split(".")[: -len(changes[0].path)]
+        raise ScenarioError("\n".join(explain(error, type(node), ".".join(prefix)))) from None
+
+
+def _check_head(node: Table, change: _Change) -> None:
+    (head, *_), value, key = change
+    known = list(type(node).model_fields)
+    if head in known:
+        return
+    if head == "kind" and isinstance(node, Member):
+        raise ScenarioError(
+            f"{key} = {short(value)}: a kind has fields of its own; give the whole table, "
+            f"{key.rpartition('.')[0]} = {{kind = ...}}"
+        )
+    owner = f" of {node.name}" if isinstance(node, Algorithm) else ""
+    raise ScenarioError(f"{key} = {short(value)}: unknown key{owner}; {suggest(head, known)}")
 
 
 def _chosen(items: tuple[Any, ...], head: str, key: str) -> list[int]:
-    names = [item.name if isinstance(item, Algorithm) else str(item) for item in items]
+    names = [item.name for item in items if isinstance(item, Algorithm)]
     if head == "*":
         return list(range(len(items)))
     if head in names:
@@ -220,10 +299,11 @@ def _chosen(items: tuple[Any, ...], head: str, key: str) -> list[int]:
     if head.isdecimal() and int(head) < len(items):
         return [int(head)]
     raise ScenarioError(
-        f"{key}: {head!r} names none of them; use a place from 0 to {len(items) - 1}, '*' or one "
-        f"of {', '.join(names)}"
+        f"{key}: {head!r} names none of them; use a place from 0 to {len(items) - 1}"
+        f"{''.join(f', {name}' for name in names)} or '*' for all"
     )
 
 
 def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text).strip(".") or "trial"
+    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in text[:60])
+    return safe.strip(".") or "trial"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Annotated, Literal, Self
 
-import numpy as np
 import simpy
 import torch
 from pydantic import Field, model_validator
@@ -220,7 +219,7 @@ class Simulation:
         for worker in self.workers:
             self.network.start_with(worker.id, worker.model)
         self.outcome = Outcome()
-        self._steps = 0
+        self._steps = self._timers = 0
         self._stopped = self._env.event()
         self._limits = _limits(setting)
         self._evaluate_at = self._next_evaluation()
@@ -278,16 +277,28 @@ class Simulation:
             except RuntimeError as error:
                 if self._stopped.triggered or "No scheduled events" not in str(error):
                     raise
-                raise SimulationError(
-                    f"at {env.now:g} s all workers wait for messages that nobody sends"
-                ) from None
+                raise self._deadlock() from None
+
+    def _deadlock(self) -> SimulationError:
+        return SimulationError(
+            f"at {self._env.now:g} s all workers wait for messages that nobody sends"
+        )
 
     def _at(self, time_s: float, action: Callable[[], None], priority: int) -> None:
         """Calls action at a time, after the ordinary events of that time (priority 1)."""
+
+        def happen(_event: simpy.Event) -> None:
+            self._timers -= 1
+            # Timers alone would go on for ever after a deadlock.
+            if len(self._env._queue) == self._timers:
+                raise self._deadlock()
+            action()
+
+        self._timers += 1
         event = simpy.Event(self._env)
         event._ok, event._value = True, None
         assert event.callbacks is not None
-        event.callbacks.append(lambda _event: action())
+        event.callbacks.append(happen)
         self._env.schedule(
             event, priority=EventPriority(priority), delay=max(0.0, time_s - self._env.now)
         )
@@ -308,11 +319,13 @@ class Simulation:
 
     def _committed(self) -> None:
         """A worker has ended a local step."""
+        if self._stopped.triggered:  # others may end theirs at the same instant
+            return
         self._steps += 1
         if self._steps >= self._evaluate_at:
             self._evaluate()
             self._evaluate_at = self._next_evaluation()
-        if self._steps >= self._limits.steps and not self._stopped.triggered:
+        if self._steps >= self._limits.steps:
             self._stop(self._limits.reason)
         elif self._progress and self._steps % len(self.workers) == 0:
             self._progress(self._share())
@@ -340,7 +353,7 @@ class Simulation:
         if self.tape is not None:
             models = [self.tape.record(worker.model, worker.id) for worker in self.workers]
             self.tape.flush()
-            measures = self._evaluator(np.array([model.row for model in models]))
+            measures = self._evaluator([model.row for model in models])
         row = Row(
             float(self._env.now),
             self._steps / len(self.workers),

@@ -69,10 +69,10 @@ def run(
         ScenarioError, ModelError, ResultsError, SimulationError: see desim.errors.
     """
     scenario = prepared(scenario, values, seeds)
+    check_counts(jobs=jobs, threads=threads)
     check_device(device)
     trials = list(scenario.trials())
-    if train:
-        check_trainable(trials)
+    check_buildable(trials, train=train)
     options = {"train": train, "device": device, "threads": threads}
     folder = ResultsFolder(Path(out or Path("results") / scenario.name), scenario, options)
     missing = [trial for trial in trials if not folder.finished(trial)]
@@ -112,12 +112,20 @@ def check_device(device: str) -> None:
         raise ScenarioError(f"--device = {device}: torch can't use it here ({reason})") from None
 
 
-def check_trainable(trials: list[Trial]) -> None:
-    """Builds each sweep point's problem once, so that a bad one stops a run before it begins."""
+def check_counts(**counts: int | None) -> None:
+    """Raises ScenarioError where an option that counts something is less than 1."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ScenarioError(f"--{name} = {count}: must be at least 1")
+
+
+def check_buildable(trials: list[Trial], *, train: bool) -> None:
+    """Builds each sweep point's graph and problem once, so that a bad one stops a run early."""
     for point in {repr(trial.point): trial for trial in trials}.values():
-        setting = point.setting
-        streams = Streams(setting.seed)
-        setting.problem.task(setting.cluster.workers, streams, torch.device("cpu"))
+        setting, streams = point.setting, Streams(point.setting.seed)
+        setting.network.weights(setting.cluster.workers, streams)
+        if train:
+            setting.problem.task(setting.cluster.workers, streams, torch.device("cpu"))
 
 
 def simulate(trial: Trial, **options: Any) -> Outcome:

@@ -82,8 +82,8 @@ class Tensors:
         self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
     ) -> Ref:
         """A linear combination; what has been sent is one recorded operation each."""
-        nodes = own.nodes + [ref.nodes[0] for ref in neighbours]
-        return Ref(nodes, [own_weight * c for c in own.coefficients] + weights)
+        nodes = [ref.node for ref in neighbours]
+        return Ref([*(own_weight * own).terms, (1.0, nodes, weights)])
 
     def record(self, ref: Ref, worker: int) -> None:
         """Makes one operation of a worker's linear combination."""
@@ -99,7 +99,7 @@ class NoTensors:
 
     def __init__(self, parameters: int) -> None:
         self.parameters = parameters
-        self._zero = Ref([], [])
+        self._zero = Ref([])
 
     def initial(self) -> Ref:
         """Zero."""

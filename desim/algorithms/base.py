@@ -23,8 +23,8 @@ class Algorithm(Member):
 
     @property
     def name(self) -> str:
-        """The label, or the kind where there is none."""
-        return self.label or str(self.table()["kind"])
+        """The label; where there is none the kind, or a class of the user's own by its name."""
+        return self.label or type(self).__dict__.get("kind", type(self).__name__)
 
     @abstractmethod
     def worker(self, me: Worker) -> Waiting:

@@ -45,7 +45,7 @@ class Laplacian(Mixing):
         # d_max + margin > lambda_max(L) / 2 always holds, so only a given kappa needs a look.
         if self.kappa is not None:
             lowest = weights.eigenvalues()[1]
-            if lowest <= -1:
+            if lowest <= -1 + 1e-9:  # an eigenvalue of -1 comes out a rounding error above it
                 half = self.kappa * (1 - lowest) / 2
                 raise ScenarioError(
                     f"network.mixing.kappa = {self.kappa:g}: must be above half the Laplacian's "

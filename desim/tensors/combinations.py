@@ -17,6 +17,9 @@ from torch import Tensor
 from desim.tensors.refs import Combination
 from desim.tensors.store import Rows, Store
 
+Matrix = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+
 #: Below this share of non-zero coefficients a sparse product is faster (measured on one thread,
 #: 39,760 columns: at 1,000 outputs the two cost the same at about 0.04).
 _SPARSE_BELOW = 0.04
@@ -44,17 +47,17 @@ class Combinations:
         matrix, sources = coefficient_matrix(nodes)
         outputs = self._store.take(len(nodes))
         self._evaluate(matrix, sources, outputs)
-        for node, row in zip(nodes, outputs.tolist(), strict=True):
+        for node, row in zip(nodes, outputs, strict=True):
             node.row = row
 
-    def _evaluate(self, matrix: npt.NDArray[np.float64], sources: Rows, outputs: Rows) -> None:
+    def _evaluate(self, matrix: Matrix, sources: Places, outputs: Rows) -> None:
         store, data = self._store, self._store.data
         shared, ranks = split(matrix)
         weights = self._weights(matrix[:, shared])
-        shared_index = store.index(sources[shared]) if shared.size else None
+        shared_index = store.index(sources[shared].tolist()) if shared.size else None
         private = [
             (
-                store.index(sources[columns]),
+                store.index(sources[columns].tolist()),
                 torch.from_numpy(users).to(data.device) if len(users) < len(outputs) else None,
                 torch.from_numpy(matrix[users, columns][:, None]).to(data),
             )
@@ -82,7 +85,7 @@ class Combinations:
             if not isinstance(target, slice):
                 block.index_copy_(0, target, out)
 
-    def _weights(self, matrix: npt.NDArray[np.float64]) -> Tensor:
+    def _weights(self, matrix: Matrix) -> Tensor:
         weights = torch.from_numpy(matrix).to(self._store.data)
         if np.count_nonzero(matrix) >= _SPARSE_BELOW * matrix.size:
             return weights
@@ -110,47 +113,45 @@ def _product(weights: Tensor, rows: Tensor, out: Tensor) -> None:
         torch.mm(weights, rows, out=out)
 
 
-def coefficient_matrix(nodes: Sequence[Combination]) -> tuple[npt.NDArray[np.float64], Rows]:
+def coefficient_matrix(nodes: Sequence[Combination]) -> tuple[Matrix, Places]:
     """The coefficients of each output (rows) on each distinct source (columns).
 
     Returns:
         The matrix, and the store's rows of the sources, both in the operations' order, which makes
         sums come out the same wherever the rows happen to lie.
     """
-    flat = list(chain.from_iterable(node.inputs for node in nodes))
-    values = np.fromiter(chain.from_iterable(node.coefficients for node in nodes), np.float64)
+    flat = list(chain.from_iterable([node.inputs for node in nodes]))
+    values = np.array(list(chain.from_iterable([node.coefficients for node in nodes])), np.float64)
     outputs = np.repeat(np.arange(len(nodes)), [len(node.inputs) for node in nodes])
     rows = np.array([source.row for source in flat], np.int64)
     # Distinct rows by marking, which takes a tenth of the time of sorting them.
     place = np.full(rows.max(initial=-1) + 1, -1)
     place[rows] = np.arange(len(flat))
     distinct = np.flatnonzero(place >= 0)
-    sources = distinct[np.argsort([flat[i].order for i in place[distinct]])]
+    orders = [flat[i].order for i in place[distinct].tolist()]
+    sources = distinct[np.argsort(orders)]
     place[sources] = np.arange(len(sources))
     shape = len(nodes), len(sources)
     matrix = np.bincount(outputs * shape[1] + place[rows], values, shape[0] * shape[1])
     return matrix.reshape(shape), sources
 
 
-def split(
-    matrix: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.int64], list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]]:
+def split(matrix: Matrix) -> tuple[Places, list[tuple[Places, Places]]]:
     """The columns that several outputs use, and the others in ranks.
 
     Returns:
         The shared columns, and for each rank its columns and the outputs that use them; an output
         has at most one column in a rank.
     """
-    used = matrix != 0
-    users_per_column = used.sum(0)
-    shared = np.flatnonzero(users_per_column > 1)
-    private = np.flatnonzero(users_per_column == 1)
-    users = used[:, private].argmax(0)
-    order = np.argsort(users, kind="stable")
-    private, users = private[order], users[order]
-    begins = np.flatnonzero(np.diff(users, prepend=-1))
-    rank = np.arange(len(users)) - np.repeat(begins, np.diff([*begins, len(users)]))
-    if rank.size and rank.max() >= _MOST_RANKS:
-        return np.flatnonzero(users_per_column), []
-    ranks = [(private[rank == r], users[rank == r]) for r in range(int(rank.max(initial=-1)) + 1)]
-    return shared, ranks
+    used = np.count_nonzero(matrix, axis=0)
+    private = np.flatnonzero(used == 1)
+    users, columns = np.nonzero(matrix[:, private])  # sorted by user, then by column
+    first = np.searchsorted(users, users)
+    rank = np.arange(len(users)) - first
+    ranks = int(rank.max(initial=-1)) + 1
+    if ranks > _MOST_RANKS:
+        return np.flatnonzero(used), []
+    columns = private[columns]
+    return np.flatnonzero(used > 1), [
+        (columns[rank == r], users[rank == r]) for r in range(ranks)
+    ]

@@ -48,10 +48,9 @@ class Gradients:
     def __call__(self, nodes: Sequence[Gradient]) -> None:
         """Gives every node its row."""
         work = 6.0 * self._objective.parameters  # operations per sample, forward and backward
-        nodes = sorted(nodes, key=lambda node: node.batch)
-        bounds = groups([node.batch for node in nodes], _SPLIT_SAVES / work)
-        if len(bounds) == 1:  # undo the sorting: neighbouring rows are cheaper to read
-            nodes = sorted(nodes, key=lambda node: node.order)
+        bounds = groups(sorted(node.batch for node in nodes), _SPLIT_SAVES / work)
+        if len(bounds) > 1:  # else in their own order: neighbouring rows are cheaper to read
+            nodes = sorted(nodes, key=lambda node: node.batch)
         most = max(1, _CALL_NUMBERS // self._objective.parameters)
         for start, stop in bounds:
             for first in range(start, stop, most):
@@ -68,7 +67,7 @@ class Gradients:
             torch.from_numpy(weights).to(data.device, data.dtype),
             torch.from_numpy(batches).to(data.device, data.dtype),
         )
-        models = self._models(np.array([node.inputs[0].row for node in nodes]))
+        models = self._models([node.inputs[0].row for node in nodes])
         target = self._store.index(outputs)
         out = data[target] if isinstance(target, slice) else torch.empty_like(models)
         if self._chain is not None:
@@ -79,7 +78,7 @@ class Gradients:
                 part.copy_(gradients[name])
         if not isinstance(target, slice):
             data.index_copy_(0, target, out)
-        for node, row in zip(nodes, outputs.tolist(), strict=True):
+        for node, row in zip(nodes, outputs, strict=True):
             node.row = row
 
     def _samples(self, chosen: Indices) -> Tensor:
@@ -112,8 +111,10 @@ def groups(sizes: Sequence[int], worth: float) -> list[tuple[int, int]]:
     Returns:
         (start, stop) of each group, in order.
     """
+    if len(sizes) * (sizes[-1] - sizes[0]) < worth:  # the usual case, and no cut can save more
+        return [(0, len(sizes))]
     saved = np.arange(1, len(sizes)) * (sizes[-1] - np.array(sizes[:-1]))
-    if not saved.size or saved.max() < worth:
+    if saved.max() < worth:
         return [(0, len(sizes))]
     cut = int(saved.argmax()) + 1
     rest = groups(sizes[cut:], worth)

@@ -85,9 +85,9 @@ class OneByOneKernels:
             self._set(node, torch.autograd.grad(value, row)[0])
 
     def _set(self, node: Combination | Map | Gradient, row: Tensor) -> None:
-        taken = self.store.take(1)
-        self.store.data[int(taken[0])] = row.detach()
-        node.row = int(taken[0])
+        [taken] = self.store.take(1)
+        self.store.data[taken] = row.detach()
+        node.row = taken
 
 
 def kernels(

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from desim.streams import Streams
-from desim.tensors.refs import Draw, Map
-from desim.tensors.store import Store
+from desim.tensors.refs import Draw, Map, RowFunction
+from desim.tensors.store import Index, Store, part
 
 Keys = npt.NDArray[np.uint64]
 
-#: A block holds about so many numbers: 1 MiB of float32.
-_BLOCK_NUMBERS = 1 << 18
+#: A block holds about so many numbers, at least one row: its inputs, its outputs and its random
+#: bits fit in half of a 2 MiB second-level cache.
+_BLOCK_NUMBERS = 1 << 17
 
 
 class Uniforms:
@@ -31,31 +32,34 @@ class Uniforms:
 
     def __init__(self, streams: Streams, dtype: torch.dtype) -> None:
         self._streams = streams
-        self._integer = np.int16 if dtype == torch.float32 else np.int32
+        self._integer = np.dtype(np.int16 if dtype == torch.float32 else np.int32)
         self._cell = 2.0 ** (-16 if dtype == torch.float32 else -32)
         self._half = torch.tensor(0.5 + self._cell / 2, dtype=dtype)
         self._bits = np.random.SFC64(0)
         self._state = self._bits.state
+        self._words = np.empty(0, np.uint64)  # kept: fresh memory costs a page fault per 4 KiB
 
     def keys(self, draws: Sequence[Draw]) -> Keys:
         """Where each draw's stream starts, shape (len(draws), 4); draws share a purpose."""
-        workers = np.array([[draw.worker] for draw in draws])
-        steps = np.array([[draw.step] for draw in draws])
-        keys = self._streams.words(draws[0].purpose, workers, steps, np.arange(4))
-        keys[:, 3] = 1  # SFC64's own way to start: three words, and a counter at 1
+        named = np.array([(draw.worker, draw.step) for draw in draws])
+        keys = self._streams.words(draws[0].purpose, named[:, :1], named[:, 1:], np.arange(4))
+        keys[:, 3] = 1  # SFC64's own way to start: three random words, and a counter at 1
         return keys
 
     def fill(self, out: Tensor, keys: Keys) -> None:
         """Fills out, shape (len(keys), d)."""
-        per_word = 8 // np.dtype(self._integer).itemsize
-        words = np.empty((len(keys), -(-out.shape[1] // per_word)), np.uint64)
-        for row, key in enumerate(keys):
-            self._state["state"]["state"] = key
-            self._bits.state = self._state
-            self._bits.random_raw(12, output=False)  # what numpy throws away after seeding
-            words[row] = self._bits.random_raw(words.shape[1])
-        integers = torch.from_numpy(words.view(self._integer)[:, : out.shape[1]])
-        torch.add(self._half, out.copy_(integers), alpha=self._cell, out=out)
+        bits, state = self._bits, self._state
+        per_row = -(-out.shape[1] * self._integer.itemsize // 8)
+        if len(self._words) < len(keys) * per_row:
+            self._words = np.empty(len(keys) * per_row, np.uint64)
+        words = self._words[: len(keys) * per_row].reshape(len(keys), per_row)
+        for row, key in zip(words, keys, strict=True):
+            # The words of a key are mixed well: nothing has to be thrown away first.
+            state["state"]["state"] = key
+            bits.state = state
+            row[:] = bits.random_raw(per_row)
+        out.copy_(torch.from_numpy(words.view(self._integer)[:, : out.shape[1]]))
+        torch.add(self._half, out, alpha=self._cell, out=out)
 
 
 class Maps:
@@ -71,28 +75,37 @@ class Maps:
 
     def __call__(self, nodes: Sequence[Map]) -> None:
         """Gives every node its row."""
-        outputs = self._store.take(len(nodes))
-        keys = self._uniforms.keys([node.draw for node in nodes])
-        per_block = max(1, _BLOCK_NUMBERS // self._store.data.shape[1])
-        for start in range(0, len(nodes), per_block):
-            block = slice(start, start + per_block)
-            self._block(nodes[block], keys[block], self._store.index(outputs[block]))
-        for node, row in zip(nodes, outputs.tolist(), strict=True):
+        store, count = self._store, len(nodes)
+        outputs = store.take(count)
+        target = store.index(outputs)
+        sources = [
+            store.index([node.inputs[k].row for node in nodes]) for k in range(len(nodes[0].inputs))
+        ]
+        function = nodes[0].function
+        keys = self._uniforms.keys([node.draw for node in nodes]) if function.random else None
+        per_block = max(1, _BLOCK_NUMBERS // store.parameters)
+        for start in range(0, count, per_block):
+            stop = start + per_block
+            self._block(
+                function,
+                [store.data[part(source, start, stop)] for source in sources],
+                part(target, start, stop),
+                None if keys is None else keys[start:stop],
+            )
+        for node, row in zip(nodes, outputs, strict=True):
             node.row = row
 
-    def _block(self, nodes: Sequence[Map], keys: Keys, target: slice | Tensor) -> None:
+    def _block(
+        self, function: RowFunction, inputs: list[Tensor], target: Index, keys: Keys | None
+    ) -> None:
         data = self._store.data
-        function = nodes[0].function
-        inputs = [
-            data[self._store.index(np.array([node.inputs[k].row for node in nodes]))]
-            for k in range(len(nodes[0].inputs))
-        ]
         # The output's own rows hold the random numbers first: one pass over memory less for
         # functions that work in place.
-        out = data[target] if isinstance(target, slice) else data.new_empty(inputs[0].shape)
-        if function.random:
+        out = data[target] if isinstance(target, slice) else torch.empty_like(inputs[0])
+        uniform = None if keys is None else out
+        if keys is not None:
             self._uniforms.fill(out, keys)
-        result = function(*inputs, uniform=out if function.random else None)
+        result = function(*inputs, uniform=uniform)
         if result.data_ptr() != out.data_ptr():
             out.copy_(result)
         if not isinstance(target, slice):

@@ -27,16 +27,15 @@ class Node:
             the rows of one batch lie in the order of the workers.
         row: the row of the store, or -1.
         inputs: the operations that it reads; emptied once it has been evaluated.
-        missing: how many inputs have no value yet; used while the tape is evaluated.
-        waiters: the operations that wait for this one's value; likewise.
+        waiters: operations whose first input without a value is this one; used while the tape is
+            evaluated.
     """
 
-    __slots__ = ("__weakref__", "inputs", "missing", "order", "row", "store", "waiters")
+    __slots__ = ("__weakref__", "inputs", "order", "row", "store", "waiters")
 
     def __init__(self, order: int, store: Store, inputs: Sequence[Node]) -> None:
         self.order, self.store, self.inputs = order, store, inputs
         self.row = -1
-        self.missing = 0
         self.waiters: list[Node] = []
 
     def __del__(self) -> None:
@@ -121,32 +120,44 @@ class Gradient(Node):
         self.worker, self.step, self.position, self.batch = worker, step, position, batch
 
 
+#: factor * sum of weights[k] * nodes[k].
+Term = tuple[float, Sequence[Node], Sequence[float]]
+
+
 class Ref:
     """A linear combination of recorded operations; supports + - * / with refs and numbers.
 
+    Arithmetic touches the few terms only, never the many nodes of a neighbourhood's average: those
+    are gone through once, when the combination is recorded.
+
     Attributes:
-        nodes, coefficients: the terms. A recorded ref has one node with coefficient 1; a ref
-            without terms is zero.
+        terms: what is summed; a ref without terms is zero.
+        node: the one operation behind a recorded ref, else None.
     """
 
-    __slots__ = ("coefficients", "nodes")
+    __slots__ = ("node", "terms")
 
-    def __init__(self, nodes: list[Node], coefficients: list[float]) -> None:
-        self.nodes, self.coefficients = nodes, coefficients
+    def __init__(self, terms: list[Term], node: Node | None = None) -> None:
+        self.terms, self.node = terms, node
+
+    @classmethod
+    def of(cls, node: Node) -> Ref:
+        """A recorded ref."""
+        return cls([(1.0, (node,), (1.0,))], node)
 
     def __add__(self, other: Ref) -> Ref:
-        return Ref(self.nodes + other.nodes, self.coefficients + other.coefficients)
+        return Ref(self.terms + other.terms)
 
     def __sub__(self, other: Ref) -> Ref:
-        return Ref(self.nodes + other.nodes, self.coefficients + [-c for c in other.coefficients])
+        return Ref(self.terms + other.__mul__(-1.0).terms)
 
     def __mul__(self, factor: float) -> Ref:
-        return Ref(self.nodes, [factor * c for c in self.coefficients])
+        return Ref([(factor * f, nodes, weights) for f, nodes, weights in self.terms])
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> Ref:
-        return Ref(self.nodes, [c / divisor for c in self.coefficients])
+        return Ref([(f / divisor, nodes, weights) for f, nodes, weights in self.terms])
 
     def __neg__(self) -> Ref:
         return self * -1.0

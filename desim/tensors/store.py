@@ -1,11 +1,16 @@
 """The store: one tensor whose rows hold every model, message and gradient that is still needed."""
 
+from collections.abc import Sequence
+
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Rows = npt.NDArray[np.int64]
+#: Row numbers; plain integers, since a batch has few and each belongs to one operation.
+Rows = Sequence[int]
+
+#: What selects rows of a tensor.
+Index = slice | Tensor
 
 #: Rows begin at multiples of 64 bytes, so that kernels meet the same alignment in every run.
 _ALIGN = 16
@@ -48,9 +53,9 @@ class Store:
             self._grow(max(2 * len(self._free), self.live))
         first = self._free.find(b"\x01" * count)
         if first >= 0:
-            self._free[first : first + count] = b"\x00" * count
-            return np.arange(first, first + count)
-        rows = np.flatnonzero(np.frombuffer(self._free, np.uint8))[:count]
+            self._free[first : first + count] = bytes(count)
+            return range(first, first + count)
+        rows: list[int] = np.flatnonzero(np.frombuffer(self._free, np.uint8))[:count].tolist()
         for row in rows:
             self._free[row] = 0
         return rows
@@ -67,17 +72,16 @@ class Store:
         self.data = self._memory[:, : self.parameters]
         self._free.extend(b"\x01" * (rows - len(old)))
 
-    def index(self, rows: Rows) -> slice | Tensor:
+    def index(self, rows: Rows) -> Index:
         """What selects these rows: a slice where they lie next to each other in this order."""
-        if is_run(rows):
-            return slice(int(rows[0]), int(rows[0]) + len(rows))
-        return torch.from_numpy(rows).to(self.data.device)
+        run = range(rows[0], rows[0] + len(rows)) if rows else range(0)
+        if rows == run or list(rows) == list(run):
+            return slice(run.start, run.stop)
+        return torch.tensor(rows, device=self.data.device)
 
 
-def is_run(rows: Rows) -> bool:
-    """Whether the rows are consecutive and ascending."""
-    return (
-        bool(len(rows))
-        and bool(rows[-1] - rows[0] == len(rows) - 1)
-        and (len(rows) < 3 or bool((np.diff(rows) == 1).all()))
-    )
+def part(index: Index, start: int, stop: int) -> Index:
+    """The index of some of the rows."""
+    if isinstance(index, slice):
+        return slice(index.start + start, min(index.start + stop, index.stop))
+    return index[start:stop]

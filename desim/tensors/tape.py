@@ -53,30 +53,38 @@ class Tape:
     def constant(self, row: Tensor) -> Ref:
         """A ref to given numbers, shape (parameters,)."""
         node = Node(self._order(0), self.kernels.store, ())
-        node.row = int(self.kernels.store.take(1)[0])
+        [node.row] = self.kernels.store.take(1)
         self.kernels.store.data[node.row] = row
-        return Ref([node], [1.0])
+        return Ref.of(node)
 
     def record(self, ref: Ref, worker: int) -> Node:
         """The one operation behind a worker's ref; a combination becomes one of its own."""
-        if len(ref.nodes) == 1 and ref.coefficients[0] == 1.0:
-            return ref.nodes[0]
-        node = Combination(self._order(worker), self.kernels.store, ref.nodes, ref.coefficients)
-        ref.nodes, ref.coefficients = [node], [1.0]
-        self._push(node)
+        if ref.node is not None:
+            return ref.node
+        nodes: list[Node] = []
+        coefficients: list[float] = []
+        for factor, sources, weights in ref.terms:
+            nodes += sources
+            coefficients += [factor * weight for weight in weights]
+        if coefficients == [1.0]:
+            [node] = nodes
+        else:
+            node = Combination(self._order(worker), self.kernels.store, nodes, coefficients)
+            self._push(node)
+        ref.node, ref.terms = node, [(1.0, (node,), (1.0,))]
         return node
 
     def gradient(self, model: Ref, worker: int, step: int, position: int, batch: int) -> Ref:
         """Mean gradient over `batch` samples of a worker; zero for an empty batch."""
         if batch == 0:
-            return Ref([], [])
+            return Ref([])
         source = self.record(model, worker)
         node = Gradient(
             self._order(worker), self.kernels.store, source, worker, step, position, batch
         )
         self._gradients += 1
         self._push(node)
-        return Ref([node], [1.0])
+        return Ref.of(node)
 
     def map(
         self, function: RowFunction | Callable[..., Tensor], refs: Sequence[Ref], draw: Draw
@@ -85,7 +93,7 @@ class Tape:
         sources = [self.record(ref, draw.worker) for ref in refs]
         node = Map(self._order(draw.worker), self.kernels.store, sources, function, draw)
         self._push(node)
-        return Ref([node], [1.0])
+        return Ref.of(node)
 
     def _order(self, worker: int) -> int:
         self._recorded += 1
@@ -116,23 +124,11 @@ class Tape:
             ready = _made_ready(wave)
 
     def _plan(self) -> list[Node]:
-        """Tells each missing value which operations wait for it; those that are ready."""
-        ready: list[Node] = []
-        for reference in self._pending:
-            node = reference()
-            if node is None:
-                continue
-            missing = 0
-            for source in node.inputs:
-                if source.row < 0:
-                    source.waiters.append(node)
-                    missing += 1
-            node.missing = missing
-            if not missing:
-                ready.append(node)
+        """Makes operations wait for what they need; returns those that are ready."""
+        recorded = [node for reference in self._pending if (node := reference()) is not None]
         self._pending.clear()
         self._gradients = 0
-        return ready
+        return [node for node in recorded if not _waits(node)]
 
     def _run(self, wave: list[Node]) -> None:
         """Evaluates ready nodes."""
@@ -153,16 +149,22 @@ class Tape:
             n.inputs = ()
 
 
+def _waits(node: Node) -> bool:
+    """Whether an input has no value yet; the first such input is told."""
+    for source in node.inputs:
+        if source.row < 0:
+            source.waiters.append(node)
+            return True
+    return False
+
+
 def _made_ready(wave: list[Node]) -> list[Node]:
-    """The operations that waited for the last of `wave`; empties `wave`."""
-    ready = []
+    """The operations whose last missing input was in `wave`; empties `wave`."""
+    ready: list[Node] = []
     while wave:
         done = wave.pop()
-        for node in done.waiters:
-            node.missing -= 1
-            if not node.missing:
-                ready.append(node)
-        done.waiters = []
+        waiters, done.waiters = done.waiters, []
+        ready += [node for node in waiters if not _waits(node)]
     return ready
 
 

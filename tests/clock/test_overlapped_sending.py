@@ -35,7 +35,7 @@ class Versions(Algorithm):
         for version in count():
             me.send_when_free(Message(version, BITS))
             yield from me.compute(me.model, 1)
-            (newest,) = me.newest(instant=self.instant).messages
+            newest = me.newest(instant=self.instant).messages[0]
             if isinstance(newest, int):  # the initial model otherwise
                 type(self).seen.append((me.id, round(me.now_s, 9), newest))
             me.commit(me.model)

@@ -1,0 +1,86 @@
+"""1 - beta against closed forms and published values.
+
+Koloskova et al. 2019 (arXiv 1902.00340) give ring .67, .05, .01 and torus .67, .4, .2 for 4, 16 and
+36 workers, with weights 1 / (d + 1): here `uniform`, `metropolis` and `laplacian` with margin 1 alike.
+"""
+
+from math import cos, pi
+
+import numpy as np
+import pytest
+from test_topology_conformance import build, topologies
+
+from desim.errors import ScenarioError
+from desim.mixings import base
+from desim.mixings.base import Mixing
+from desim.topologies.base import Topology
+
+
+def weights(kind, workers, mixing="uniform"):
+    return Mixing.parse(mixing).build(build(Topology.parse(kind), workers))
+
+
+@pytest.mark.parametrize("mixing", ["uniform", "metropolis", "laplacian"])
+@pytest.mark.parametrize(
+    ("kind", "workers", "published"),
+    [
+        ("ring", 4, 0.67),
+        ("ring", 16, 0.05),
+        ("ring", 36, 0.01),
+        ("torus", 4, 0.67),
+        ("torus", 16, 0.4),
+        ("torus", 36, 0.2),
+    ],
+)
+def test_gaps_are_the_published_ones(kind, workers, published, mixing):
+    # Published with one or two digits.
+    assert weights(kind, workers, mixing).spectral_gap() == pytest.approx(published, abs=0.005)
+
+
+@pytest.mark.parametrize("workers", [3, 8, 17, 50, 501, 640])
+def test_eigenvalues_of_a_ring(workers):
+    # 1/3 + 2/3 cos(2 pi k / n); above 500 workers they come from a sparse solver.
+    values = [1 / 3 + 2 / 3 * cos(2 * pi * k / workers) for k in range(workers)]
+    second, last = weights("ring", workers).eigenvalues()
+    assert second == pytest.approx(values[1], abs=1e-9)
+    assert last == pytest.approx(min(values), abs=1e-9)
+
+
+def test_eigenvalues_of_a_torus():
+    # 5 x 8: (1 + 2 cos(2 pi a / 5) + 2 cos(2 pi b / 8)) / 5.
+    values = sorted(
+        (1 + 2 * cos(2 * pi * a / 5) + 2 * cos(2 * pi * b / 8)) / 5
+        for a in range(5)
+        for b in range(8)
+    )
+    expected = pytest.approx((values[-2], values[0]), abs=1e-12)
+    assert weights("torus", 40).eigenvalues() == expected
+
+
+def test_the_complete_graph_averages_in_one_step():
+    assert weights("complete", 20).spectral_gap() == pytest.approx(1, abs=1e-12)
+
+
+def test_a_star_with_metropolis_weights():
+    # Leaves hold 1 - 1/n of themselves: beta = 1 - 1/n.
+    gap = weights("star", 25, "metropolis").spectral_gap()
+    assert gap == pytest.approx(1 / 25, abs=1e-12)
+
+
+@pytest.mark.parametrize("topology", topologies(), ids=str)
+@pytest.mark.parametrize("mixing", ["uniform", "metropolis", "laplacian"])
+def test_the_sparse_solver_agrees_with_the_dense_one(topology, mixing, monkeypatch):
+    try:
+        matrix = Mixing.parse(mixing).build(build(topology, 60))
+    except ScenarioError:
+        pytest.skip("refused")
+    dense = matrix.eigenvalues()
+    monkeypatch.setattr(base, "_DENSE_UP_TO", 10)
+    assert matrix.eigenvalues() == pytest.approx(dense, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["star", "torus", "exponential", "complete"])
+def test_the_sparse_solver_works_on_large_graphs(kind):
+    mixed = weights(kind, 600, "metropolis")
+    values = np.linalg.eigvalsh(mixed.matrix().toarray())
+    assert mixed.eigenvalues() == pytest.approx((values[-2], values[0]), abs=1e-9)
