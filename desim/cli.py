@@ -6,7 +6,7 @@ import sys
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -26,6 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Which decentralized training method reaches the target loss first, on this cluster?",
 )
+
+
+#: The exit code of a program that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 class Device(StrEnum):
@@ -164,22 +168,25 @@ def show(
 def main() -> None:
     """Runs the command line; errors on purpose are one line each and exit code 2."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except DesimError as error:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        print("desim: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(130)
+        code = _INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except Exception as error:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         _fail(message())
+    if code == _INTERRUPTED:  # some versions of typer return it, others raise
+        print("desim: interrupted; the same command goes on where it stopped", file=sys.stderr)
+    sys.exit(code)
 
 
-def _fail(text: str) -> None:
+def _fail(text: str) -> NoReturn:
     for line in text.splitlines():
         print(f"desim: {line}", file=sys.stderr)
     sys.exit(2)
@@ -282,6 +289,10 @@ def _print_member(axis: str, kind: str, cls: "type[Table]") -> None:
         console.print(escape(text or ""), end="\n\n")
     table = RichTable("field", "type", "default", box=None)
     for name, field in cls.model_fields.items():
-        default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        default = (
+            "required"
+            if field.is_required()
+            else repr(field.get_default(call_default_factory=True))
+        )
         table.add_row(name, escape(type_name(field.annotation, field.metadata)), escape(default))
     console.print(table)

@@ -236,13 +236,11 @@ def _load(path: str) -> type[Member]:
 
 
 def _where(error: Exception) -> str:
-    """', file:line' of an error in a user's module."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    inside = not frame.filename.startswith("<") and frame.filename not in (
-        __file__,
-        importlib.__file__,
-    )
-    return f", {frame.filename}:{frame.lineno}" if inside else ""
+    """', file:line' of the line in a user's module that went wrong."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = ("<", __file__, importlib.__file__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(ours)]
+    return f", {theirs[0].filename}:{theirs[0].lineno}" if theirs else ""
 
 
 def explain(error: ValidationError, cls: type[Table], prefix: str = "") -> Iterator[str]:
@@ -279,14 +277,17 @@ def _path(detail: ErrorDetails, cls: type[Table]) -> tuple[list[str], bool]:
     if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
         return [], False
     keys: list[str] = []
-    meant, expected = True, cls
+    expected: Any = cls
+    meant = True
     for part in detail["loc"]:
         expected = _bare(expected)
         if get_origin(expected) in (Union, UnionType):
             branches = {getattr(_bare(b), "__name__", ""): _bare(b) for b in get_args(expected)}
             expected = branches.get(str(part))
             as_table = _is_table(expected)
-            meant = detail["type"] != "model_type" if as_table else type(detail["input"]) is not dict
+            meant = (
+                detail["type"] != "model_type" if as_table else type(detail["input"]) is not dict
+            )
             continue
         keys.append(str(part))
         if _is_table(expected):

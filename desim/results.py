@@ -8,11 +8,15 @@
 Nothing in a trial's folder depends on the machine's clock, so the same trial gives the same bytes.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import shutil
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,7 @@ import tomli_w
 
 from desim.clock.timeline import DTYPES, KINDS, Columns
 from desim.errors import ResultsError
+from desim.registry import short
 from desim.scenario import Scenario, Trial
 from desim.simulation import Outcome
 
@@ -50,11 +55,10 @@ class ResultsFolder:
 
     def __init__(self, path: Path, scenario: Scenario, options: dict[str, Any]) -> None:
         self.path, self._options = path, options
-        text = tomli_w.dumps(scenario.table())
         file = path / "scenario.toml"
-        try:
+        with _writing(path):
             if file.is_file():
-                _same(path, file.read_text(encoding="utf-8"), text)
+                _same(path, file, scenario)
                 return
             if path.is_dir() and any(path.iterdir()):
                 raise ResultsError(
@@ -62,11 +66,26 @@ class ResultsFolder:
                     "other files; choose another folder"
                 )
             (path / "trials").mkdir(parents=True, exist_ok=True)
-            _write(file, text)
-        except OSError as error:
+            _write(file, tomli_w.dumps(scenario.table()))
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keeps other runs out; the claim ends with the process, however it ends.
+
+        Raises:
+            ResultsError: another run is at work in the folder.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
             raise ResultsError(
-                f"--out = {path}: must be a folder that can be written ({error.strerror or error})"
+                f"--out = {self.path}: another run is at work there; wait for its end, or choose "
+                "another folder"
             ) from None
+        finally:
+            os.close(descriptor)
 
     def finished(self, trial: Trial) -> bool:
         """Whether a trial is there and whole.
@@ -77,20 +96,28 @@ class ResultsFolder:
         file = self._folder(trial) / "manifest.json"
         if not file.is_file():
             return False
-        there = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            there = json.loads(file.read_text(encoding="utf-8"))
+            options = {key: there[key] for key in self._options}
+            files = list(there["checksums"])
+        except (ValueError, LookupError, TypeError):
+            raise ResultsError(
+                f"{file}: is no manifest of a trial; remove it, and the trial is run again"
+            ) from None
         for key, value in self._options.items():
-            if there[key] != value:
+            if options[key] != value:
                 raise ResultsError(
-                    f"--out = {self.path}: holds trials run with {key} = {there[key]!r}, now it is "
-                    f"{value!r}; choose another folder"
+                    f"--out = {self.path}: holds trials run with {key} = {options[key]!r}, now it "
+                    f"is {value!r}; choose another folder"
                 )
-        return True
+        return all((file.parent / name).is_file() for name in files)
 
     def write(self, trial: Trial, outcome: Outcome, timeline: "TimelineFile") -> None:
         """Writes a trial's metrics and, last, its manifest."""
         folder = self._folder(trial)
         timeline.close()
-        pq.write_table(_metrics(trial, outcome), folder / "metrics.parquet")
+        with _writing(self.path):
+            pq.write_table(_metrics(trial, outcome), folder / "metrics.parquet")
         files = ("metrics.parquet", "timeline.parquet")
         manifest = {
             "trial": trial.name,
@@ -106,14 +133,16 @@ class ResultsFolder:
             **self._options,
             "checksums": {file: _sha256(folder / file) for file in files},
         }
-        _write(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        with _writing(self.path):
+            _write(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
     def begin(self, trial: Trial) -> "TimelineFile":
         """Makes a trial's folder afresh and opens its timeline."""
         folder = self._folder(trial)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        return TimelineFile(folder / "timeline.parquet")
+        with _writing(self.path):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            return TimelineFile(folder / "timeline.parquet", self.path)
 
     def complete(self, trials: list[Trial], scenario: Scenario) -> None:
         """Writes the study's manifest."""
@@ -129,7 +158,8 @@ class ResultsFolder:
                 trial.name: _sha256(self._folder(trial) / "manifest.json") for trial in trials
             },
         }
-        _write(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        with _writing(self.path):
+            _write(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
     def _folder(self, trial: Trial) -> Path:
         return self.path / "trials" / trial.name
@@ -140,9 +170,11 @@ class TimelineFile:
 
     Args:
         path: the file.
+        out: the results folder, for messages.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, out: Path) -> None:
+        self._out = out
         self._writer = pq.ParquetWriter(path, _TIMELINE_SCHEMA, compression="zstd")
 
     def __call__(self, columns: Columns) -> None:
@@ -151,11 +183,24 @@ class TimelineFile:
         ordered = {key: column[order] for key, column in columns.items()}
         kinds = pa.DictionaryArray.from_arrays(pa.array(ordered.pop("kind")), pa.array(KINDS))
         arrays = {**{key: pa.array(column) for key, column in ordered.items()}, "kind": kinds}
-        self._writer.write_table(pa.table(arrays).select(_TIMELINE_SCHEMA.names))
+        with _writing(self._out):
+            self._writer.write_table(pa.table(arrays).select(_TIMELINE_SCHEMA.names))
 
     def close(self) -> None:
         """Ends the file."""
-        self._writer.close()
+        with _writing(self._out):
+            self._writer.close()
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Tells what the operating system refuses as an error of the results folder."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"--out = {out}: must be a folder that can be written ({error})"
+        ) from None
 
 
 def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:
@@ -182,15 +227,31 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 
-def _same(path: Path, there: str, now: str) -> None:
-    if there == now:
-        return
-    pairs = zip(there.splitlines(), now.splitlines(), strict=False)
-    old, new = next(((a, b) for a, b in pairs if a != b), ("its end", "more"))
-    raise ResultsError(
-        f"--out = {path}: holds another scenario (it has {old.strip()!r} where this one has "
-        f"{new.strip()!r}); choose another folder with --out"
-    )
+def _same(path: Path, file: Path, scenario: Scenario) -> None:
+    try:
+        there = tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultsError(f"{file}: is no scenario ({error}); choose another folder") from None
+    now = tomllib.loads(tomli_w.dumps(scenario.table()))
+    old, new = _flat(there), _flat(now)
+    for key in [*new, *old]:
+        before, after = old.get(key, "nothing"), new.get(key, "nothing")
+        if before != after:
+            raise ResultsError(
+                f"--out = {path}: holds another scenario, with {key} = {short(before)} instead of "
+                f"{short(after)}; choose another folder"
+            )
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """A table's plain values by dotted key."""
+    if not isinstance(value, dict | list) or key.startswith("seeds"):
+        return {key: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    flat: dict[str, Any] = {}
+    for name, item in items:
+        flat |= _flat(item, f"{key}.{name}" if key else str(name))
+    return flat
 
 
 def _write(file: Path, text: str) -> None:

@@ -268,9 +268,7 @@ def _replaced(node: Any, changes: list[_Change]) -> Any:
     if not isinstance(node, Table):
         return {**old, **new}
     try:
-        return type(node).model_validate(
-            {name: old[name] for name in node.model_fields_set} | new
-        )
+        return type(node).model_validate({name: old[name] for name in node.model_fields_set} | new)
     except ValidationError as error:
         prefix = changes[0].key.split(".")[: -len(changes[0].path)]
         raise ScenarioError("\n".join(explain(error, type(node), ".".join(prefix)))) from None

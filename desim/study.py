@@ -3,11 +3,13 @@
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import loky
@@ -75,17 +77,18 @@ def run(
     check_buildable(trials, train=train)
     options = {"train": train, "device": device, "threads": threads}
     folder = ResultsFolder(Path(out or Path("results") / scenario.name), scenario, options)
-    missing = [trial for trial in trials if not folder.finished(trial)]
-    most = min(jobs or os.cpu_count() or 1, len(missing))
-    report = _Report(progress, len(trials), len(trials) - len(missing))
-    with report.shared() as shares:
-        work = [_Work(folder, trial, i, shares, options) for i, trial in enumerate(missing)]
-        if most <= 1:
-            for item in work:
-                item(report.update)
-        else:
-            _parallel(work, most, report)
-    folder.complete(trials, scenario)
+    with folder.claimed():
+        missing = [trial for trial in trials if not folder.finished(trial)]
+        most = min(jobs or os.cpu_count() or 1, len(missing))
+        report = _Report(progress, len(trials), len(trials) - len(missing))
+        with report.shared() as shares:
+            work = [_Work(folder, trial, i, shares, options) for i, trial in enumerate(missing)]
+            if most <= 1:
+                for item in work:
+                    item(report.update)
+            else:
+                _parallel(work, most, report)
+        folder.complete(trials, scenario)
     return folder.path
 
 
@@ -202,7 +205,7 @@ class _Report:
 
 
 def _parallel(work: list[_Work], jobs: int, report: _Report) -> None:
-    pool = loky.ProcessPoolExecutor(jobs, initializer=_ignore_interrupts)
+    pool = loky.ProcessPoolExecutor(jobs, initializer=_obey, initargs=(os.getpid(),))
     try:
         waiting: set[Future[None]] = {pool.submit(item) for item in work}
         while waiting:
@@ -215,6 +218,15 @@ def _parallel(work: list[_Work], jobs: int, report: _Report) -> None:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; only the first one acts on it."""
+def _obey(parent: int) -> None:
+    """Makes a process of the pool live and die with the first one."""
+    # Ctrl-C reaches every process of the terminal; only the first one acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the first one was killed: the same command may be running again."""
+    while os.getppid() == parent:
+        time.sleep(0.1)
+    os._exit(1)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ValidationError
 
 from desim.algorithms.base import Algorithm
 from desim.clock.compute.base import Compute
@@ -141,11 +142,17 @@ def models(simulation: Simulation) -> npt.NDArray[np.float64]:
 
 def examples(axis: str) -> list[Member]:
     """Every member of an axis that comes with desim, with each of its example parameters."""
-    return [
-        member.model_validate(table)
-        for member in members(axis).values()
-        for table in member.examples
-    ]
+    made = []
+    for kind, member in members(axis).items():
+        for table in member.examples:
+            try:
+                made.append(member.model_validate(table))
+            except ValidationError as error:
+                raise AssertionError(
+                    f"{axis} {kind}: {table} doesn't make one; give {member.__name__}.examples a "
+                    "table with all the fields that have no default"
+                ) from error
+    return made
 
 
 def label(member: Member) -> str:

@@ -74,7 +74,7 @@ class Desim:
             self._setting,
             train=self._train,
             timeline=lambda _columns: None,
-            progress=lambda _share: stamps.append(time.perf_counter()),
+            progress=lambda _share: stamps.append(time.process_time()),
         ).run()
         # The last two stamps surround the final evaluation.
         seconds = np.diff(stamps[WARM_UP:-2:WINDOW])
@@ -90,10 +90,11 @@ class ByHand:
     def __call__(self) -> Times:
         self._contestant.round()  # the others have had the cache
         times = []
-        for _ in range(self._rounds):
-            start = time.perf_counter()
-            self._contestant.round()
-            times.append(time.perf_counter() - start)
+        for _ in range(max(1, self._rounds // WINDOW)):
+            start = time.process_time()
+            for _ in range(WINDOW):
+                self._contestant.round()
+            times.append((time.process_time() - start) / WINDOW)
         return times
 
 

@@ -49,9 +49,9 @@ GRID = 0.4
 DEADLINE_S = 0.1
 MEAN_INVERSE_BATCH = float(np.mean(1 / np.arange(1, 9)))
 
-#: Chance leaves 2 % (long runs) to 4 % (T = 300) on an error: the quantizer's noise is averaged over
-#: 1,000 coordinates, but a drawn sample moves all of them together. That is 0.01 to 0.02 on a
-#: slope; terms of higher order in alpha and epsilon bend the line by 0.01 (`predicted_error`).
+#: Chance leaves 2 % (long runs) to 4 % (T = 300) on an error: the quantizer's noise is averaged
+#: over 1,000 coordinates, but a drawn sample moves all of them together. That is 0.01 to 0.02 on
+#: a slope; terms of higher order in alpha and epsilon bend the line by 0.01 (`predicted_error`).
 SLOPE_TOLERANCE = 0.05
 
 #: Chance, plus what the constant grid^2 / 6 neglects: rounding is exact on a grid point, so that

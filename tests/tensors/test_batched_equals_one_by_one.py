@@ -91,12 +91,11 @@ def assert_equal(method, given, **changes):
     (batched, measured), (alone, expected) = both(method, given, **changes)
     found = models(batched)
     np.testing.assert_allclose(found, models(alone), rtol=0, atol=1e-12)
-    # Not vacuous: the workers have moved, and apart from each other.
-    initial = batched.tape.kernels.store.data.new_tensor(found[0]).numpy()
-    assert np.abs(found - initial).max() > 1e-3
+    # Not vacuous: the workers differ by far more.
+    assert np.abs(found - found[0]).max() > 1e-3
     assert len(measured.rows) == len(expected.rows)
     for row, other in zip(measured.rows, expected.rows, strict=True):
-        assert row[:5] == other[:5] if isinstance(row, tuple) else row.steps == other.steps
+        assert (row.time_s, row.steps, row.bits_sent) == (other.time_s, other.steps, other.bits_sent)
         assert tuple(row.measures) == pytest.approx(tuple(other.measures), rel=1e-9, abs=1e-12)
 
 
@@ -127,5 +126,7 @@ def test_a_regulariser_that_depends_on_the_batch_gives_the_oracles_models():
 @pytest.mark.parametrize("topology", ["complete", "ring", "star"])
 def test_dense_and_sparse_graphs_give_the_oracles_models(topology):
     # A ring of 60 is sparse enough for the sparse product, a complete graph is not.
-    small = problem("softmax", dataset={"kind": "digits", "classes": [0, 1]})
+    small = problem(
+        "softmax", dataset={"kind": "digits", "classes": [0, 1]}, samples_per_worker=4
+    )
     assert_equal(DSGD, small, workers=60 if topology == "ring" else 12, topology=topology)

@@ -73,7 +73,7 @@ def test_what_nobody_holds_any_more_is_never_computed():
     del thrown_away, depends_on_it
     recorder.flush()
     assert counting.operations == {"gradients": 1}
-    assert kept.nodes[0].row >= 0
+    assert recorder.record(kept, 0).row >= 0
 
 
 def test_what_a_held_operation_needs_is_computed_though_nobody_else_holds_it():
@@ -100,8 +100,7 @@ def test_refs_are_linear_combinations():
     assert values(recorder, -(a + 2 * b - a / 4) / 2 + b * 3).tolist() == [15.625, -0.75, 14.875, -1.5]
     # Recording a ref changes how it is written, not what it is.
     c = a + b
-    recorder.record(c, 0)
-    assert len(c.nodes) == 1
+    assert recorder.record(c, 0) is recorder.record(c, 0)
     assert values(recorder, c - a).tolist() == [8, 0, 8, 0]
 
 
@@ -131,7 +130,7 @@ def test_gradients_pile_up_until_nothing_else_is_ready():
     held = [recorder.gradient(y, 0, 0, 0, 5), recorder.gradient(x, 1, 0, 0, 5)]
     recorder.flush()
     assert (counting.calls["gradients"], counting.operations["gradients"]) == (1, 2)
-    assert all(ref.nodes[0].row >= 0 for ref in held)
+    assert all(recorder.record(ref, 0).row >= 0 for ref in held)
 
 
 def test_rows_are_given_back_when_refs_die():
@@ -178,14 +177,17 @@ def counted(method, rounds, workers=10, **options):
 
 
 def test_a_gradient_that_a_method_throws_away_costs_nothing():
-    counting, _ = counted(Wasteful(step_size={"kind": "constant", "alpha": 1.0}), rounds=10)
-    assert counting.operations["gradients"] == 10 * 10
+    counting, outcome = counted(Wasteful(step_size={"kind": "constant", "alpha": 1.0}), rounds=20)
+    # 400 were asked for. The tape is evaluated every 40; those under way just then are computed.
+    assert outcome.rows[-1].steps == 200
+    assert 200 <= counting.operations["gradients"] <= 200 + 10 * (400 / 40 + 1)
 
 
 def test_synchronous_workers_need_one_gradient_call_a_round():
     counting, _ = counted(DSGD, rounds=40)
-    assert counting.operations["gradients"] == 400
-    assert counting.calls["gradients"] == 40
+    # At the last step some workers have asked for their next gradient already.
+    assert 400 <= counting.operations["gradients"] < 410
+    assert counting.calls["gradients"] in (40, 41)
     assert counting.calls["combinations"] <= 41
 
 

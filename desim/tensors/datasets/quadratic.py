@@ -4,7 +4,7 @@ With the model of the same name, f(x) = (1/N) sum_k (1/2) sum_c h_c (x_c - theta
 curvatures h_c from 1 / condition to 1; its minimum is at the mean of all theta.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,7 @@ class Quadratic(Dataset):
     """
 
     kind: ClassVar[str] = "quadratic"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"samples": 50, "dimension": 2},)
 
     samples: Annotated[int, Field(ge=1)]
     dimension: Annotated[int, Field(ge=1)]

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
@@ -24,6 +24,7 @@ class MLP(Model):
     """
 
     kind: ClassVar[str] = "mlp"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"hidden": [5]}, {"hidden": [4, 3], "activation": "relu"})
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, strict=False)]
     activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid"

@@ -1,0 +1,92 @@
+"""Per-sample losses: values by hand, and closed-form gradients against autograd."""
+
+from math import exp, log
+
+import pytest
+import torch
+from builders import examples, label
+
+from desim.tensors.losses.base import Loss
+from desim.tensors.losses.cross_entropy import CrossEntropy
+from desim.tensors.losses.half_squared import HalfSquared
+from desim.tensors.losses.logistic import Logistic
+
+
+def batch(loss):
+    """Outputs and targets that suit a loss."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(40, 6, generator=generator).double() * 4
+    weights = torch.rand(40, generator=generator).double()
+    match loss.table()["kind"]:
+        case "half-squared":
+            return outputs, torch.randn(40, 6, generator=generator).double(), weights
+        case "logistic":
+            return outputs[:, 0], torch.randint(0, 2, (40,), generator=generator), weights
+        case _:
+            return outputs, torch.randint(0, 6, (40,), generator=generator), weights
+
+
+@pytest.mark.parametrize("loss", examples("losses"), ids=label)
+def test_the_gradient_is_that_of_the_weighted_sum(loss):
+    outputs, targets, weights = batch(loss)
+    leaf = outputs.clone().requires_grad_()
+    losses = loss(leaf, targets)
+    assert losses.shape == (40,)
+    (losses * weights).sum().backward()
+    before = outputs.clone()
+    found = loss.gradient(outputs, targets, weights)
+    torch.testing.assert_close(found, leaf.grad, rtol=0, atol=1e-14)
+    assert torch.equal(outputs, before)
+
+
+@pytest.mark.parametrize("loss", examples("losses"), ids=label)
+def test_a_samples_loss_does_not_depend_on_the_others(loss):
+    outputs, targets, _ = batch(loss)
+    together = loss(outputs, targets)
+    alone = torch.stack([loss(outputs[i : i + 1], targets[i : i + 1])[0] for i in range(40)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-14)
+
+
+def test_cross_entropy_by_hand():
+    outputs = torch.tensor([[0.0, 0, 0], [log(2), 0, 0]]).double()
+    losses = CrossEntropy()(outputs, torch.tensor([1, 0]))
+    assert losses.tolist() == pytest.approx([log(3), log(2)])
+    gradient = CrossEntropy().gradient(outputs, torch.tensor([1, 0]), torch.tensor([1.0, 0.5]))
+    assert gradient.tolist()[0] == pytest.approx([1 / 3, -2 / 3, 1 / 3])
+    assert gradient.tolist()[1] == pytest.approx([-0.25, 0.125, 0.125])
+
+
+def test_cross_entropy_of_large_outputs_does_not_overflow():
+    outputs = torch.tensor([[1000.0, 0.0], [0.0, 1000.0]])
+    assert CrossEntropy()(outputs, torch.tensor([0, 0])).tolist() == [0, 1000]
+    gradient = CrossEntropy().gradient(outputs, torch.tensor([0, 0]), torch.ones(2))
+    assert gradient.tolist() == [[0, 0], [-1, 1]]
+
+
+def test_logistic_by_hand():
+    losses = Logistic()(torch.tensor([0.0, 2.0, 2.0, -800.0]).double(), torch.tensor([1, 1, 0, 1]))
+    expected = [log(2), log(1 + exp(-2)), log(1 + exp(2)), 800]
+    assert losses.tolist() == pytest.approx(expected)
+
+
+def test_half_squared_by_hand():
+    losses = HalfSquared()(torch.tensor([[1.0, 2], [0, 0]]), torch.tensor([[0.0, 0], [3, 4]]))
+    assert losses.tolist() == [2.5, 12.5]
+
+
+def test_the_largest_output_or_the_sign_names_the_class():
+    outputs = torch.tensor([[1.0, 2, 0], [5, 1, 2]])
+    assert CrossEntropy().correct(outputs, torch.tensor([1, 2])).tolist() == [True, False]
+    assert Logistic().correct(torch.tensor([0.3, -0.3]), torch.tensor([1, 1])).tolist() == [
+        True,
+        False,
+    ]
+    assert HalfSquared().correct(outputs, outputs) is None
+
+
+def test_a_function_is_a_loss():
+    loss = Loss.parse(lambda outputs, targets: (outputs - targets).abs().sum(-1))
+    outputs, targets = torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, 0.0]])
+    assert loss(outputs, targets).tolist() == [3]
+    assert loss.gradient(outputs, targets, torch.tensor([2.0])).tolist() == [[2, -2]]
+    assert loss.correct(outputs, targets) is None

@@ -1,0 +1,94 @@
+"""Models: sizes, starting points, and what they refuse."""
+
+import pytest
+import torch
+from builders import examples, label, problem
+from torch import nn
+
+from desim.errors import ScenarioError
+from desim.streams import Streams
+from desim.tensors.datasets.base import Shape
+from desim.tensors.models.base import Model
+from desim.tensors.problem import Problem
+
+
+def digits(model, **changes):
+    return Problem(dataset="digits", model=model, **changes)
+
+
+def parameters(model, **changes):
+    return digits(model, **changes).parameters(Streams(0))
+
+
+@pytest.mark.parametrize("model", examples("models"), ids=label)
+def test_a_model_takes_a_batch_of_inputs(model):
+    module = model.build(Shape((2,), 2))
+    assert len(module(torch.ones(5, 2))) == 5
+    assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_the_papers_network_has_39760_parameters():
+    module = Model.parse({"kind": "mlp", "hidden": [50]}).build(Shape((28, 28), 10))
+    assert sum(p.numel() for p in module.parameters()) == 39_760
+    deep = Model.parse({"kind": "mlp", "hidden": [30, 20, 20, 25]}).build(Shape((1024,), 10))
+    assert sum(p.numel() for p in deep.parameters()) == 32_575
+
+
+def test_sizes_on_digits():
+    assert parameters("softmax") == 64 * 10 + 10
+    assert parameters({"kind": "mlp", "hidden": [7]}) == 64 * 7 + 7 + 7 * 10 + 10
+    pair = {"kind": "digits", "classes": [3, 8]}
+    assert Problem(dataset=pair, model="logistic").parameters(Streams(0)) == 65
+
+
+def test_a_seed_gives_one_initial_model_and_leaves_torchs_generator_alone():
+    given = digits({"kind": "mlp", "hidden": [5]})
+    torch.manual_seed(0)
+    state = torch.random.get_rng_state()
+    first, same, other = (
+        nn.utils.parameters_to_vector(given.module(Streams(s)).parameters()) for s in (1, 1, 2)
+    )
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "logistic"])
+def test_convex_models_start_at_zero(kind):
+    module = Model.parse(kind).build(Shape((8, 8), 2))
+    assert all((p == 0).all() for p in module.parameters())
+    assert module(torch.ones(3, 8, 8)).shape == ((3,) if kind == "logistic" else (3, 2))
+
+
+@pytest.mark.parametrize(
+    ("activation", "layer"), [("sigmoid", nn.Sigmoid), ("tanh", nn.Tanh), ("relu", nn.ReLU)]
+)
+def test_a_perceptron_has_its_activation_after_each_layer_but_the_last(activation, layer):
+    table = {"kind": "mlp", "hidden": [5, 4], "activation": activation}
+    module = Model.parse(table).build(Shape((3,), 2))
+    assert [type(m) for m in module] == [nn.Linear, layer, nn.Linear, layer, nn.Linear]
+
+
+def test_logistic_regression_needs_two_classes():
+    with pytest.raises(ScenarioError) as error:
+        digits("logistic").module(Streams(0))
+    assert "problem.model = 'logistic': needs two classes, the data set has 10" in str(error.value)
+    assert "use softmax" in str(error.value)
+
+
+def test_a_given_module_is_copied_and_a_function_is_called_anew():
+    module = nn.Linear(4, 4)
+    built = problem(model=module).module(Streams(0))
+    assert built is not module
+    torch.testing.assert_close(built.weight, module.weight)
+    built.weight.data.zero_()
+    assert (module.weight != 0).any()
+    made = problem(model=lambda: nn.Linear(4, 4))
+    one, other = (made.module(Streams(seed)) for seed in (1, 2))
+    assert not torch.equal(one.weight, other.weight)
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("float32", torch.float32), ("float64", torch.float64)])
+def test_models_have_the_type_asked_for(dtype, expected):
+    module = digits("softmax", dtype=dtype).module(Streams(0))
+    assert {p.dtype for p in module.parameters()} == {expected}
