@@ -77,10 +77,10 @@ def run(
         console=console,
         disable=quiet,
     ) as bar:
-        task = bar.add_task("starting", total=1.0)
 
         def show(now: study.Progress) -> None:
             text = f"trials {now.done}/{now.trials}, simulated"
+            task = bar.task_ids[0] if bar.task_ids else bar.add_task(text, total=1.0)
             bar.update(task, completed=now.share, description=text)
 
         folder = study.run(

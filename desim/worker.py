@@ -6,6 +6,7 @@ from math import floor
 from typing import Any, NamedTuple, Protocol
 
 import simpy
+from torch import Tensor
 
 from desim.clock.barrier import Barrier
 from desim.clock.compute.base import Speeds
@@ -13,7 +14,7 @@ from desim.clock.network import Network
 from desim.clock.timeline import Timeline
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.tensors.refs import Draw, Ref
+from desim.tensors.refs import Draw, Plain, Ref
 from desim.tensors.tape import Tape
 
 #: What a worker's generator yields and takes: simulated time passes at each `yield from`.
@@ -49,6 +50,9 @@ class Plane(Protocol):
     def record(self, ref: Ref, worker: int) -> None:
         """Makes one operation of a worker's linear combination."""
 
+    def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
+        """A row-wise function."""
+
 
 class Tensors:
     """The tensor side with real numbers.
@@ -83,11 +87,15 @@ class Tensors:
     ) -> Ref:
         """A linear combination; what has been sent is one recorded operation each."""
         nodes = [ref.node for ref in neighbours]
-        return Ref([*(own_weight * own).terms, (1.0, nodes, weights)])
+        return Ref([(own_weight * f, n, w) for f, n, w in own.terms] + [(1.0, nodes, weights)])
 
     def record(self, ref: Ref, worker: int) -> None:
         """Makes one operation of a worker's linear combination."""
         self._tape.record(ref, worker)
+
+    def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
+        """A recorded row-wise function."""
+        return self._tape.map(Plain(function), refs, Draw("dither", worker, 0))
 
 
 class NoTensors:
@@ -121,6 +129,10 @@ class NoTensors:
 
     def record(self, ref: Ref, worker: int) -> None:
         """Nothing to do."""
+
+    def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
+        """Zero."""
+        return self._zero
 
 
 class Received:
@@ -218,14 +230,15 @@ class Worker:
         self, model: Ref, step: int, batch: int, duration_s: float
     ) -> Generator[simpy.Event, Any, Ref]:
         gradient = self._plane.gradient(model, self.id, step, self.samples, batch)
-        self.samples += batch
         start_s = self._env.now
         yield self._env.timeout(duration_s)
+        self.samples += batch
         self._timeline.compute(self.id, start_s, self._env.now, step, batch)
         return gradient
 
-    def compress(self, model: Ref, compressor: Compressor) -> Message:
-        """The model as it will arrive, and its exact size."""
+    def compress(self, model: Ref, compressor: Compressor | None = None) -> Message:
+        """The model as it will arrive, and its exact size; left out, 32-bit floats."""
+        compressor = compressor or NoCompressor()
         step = next(self._compressions)
         content = self._plane.compress(model, compressor, self.id, step)
         return Message(content, compressor.size_bits(self._plane.parameters))
@@ -283,6 +296,26 @@ class Worker:
     def mix(self, own: Ref, neighbours: Received) -> Ref:
         """w_ii * own + sum_j w_ij * neighbours[j]."""
         return self._plane.mix(self.own_weight, own, self.weights, neighbours.messages)
+
+    def record(self, ref: Ref) -> Ref:
+        """Gives the ref back, to be computed once: for a state that lasts, such as a momentum.
+
+        Models that are committed, sent or differentiated are recorded anyway. What is not recorded
+        stays a growing sum of all that went into it.
+        """
+        self._plane.record(ref, self.id)
+        return ref
+
+    def map(self, function: Callable[..., Tensor], *refs: Ref) -> Ref:
+        """function(*rows), row by row: for what is no linear combination, such as clipping.
+
+        Args:
+            function: takes tensors (rows, parameters), one per ref, and gives one of that shape;
+                it must treat rows alike and not change its arguments. Workers that pass the same
+                function share one call.
+            refs: its arguments.
+        """
+        return self._plane.map(function, refs, self.id)
 
     def commit(self, model: Ref) -> None:
         """Ends a local step: this is the worker's model now."""

@@ -140,6 +140,7 @@ class Network:
         self, link: Link, now: float, message: Any, bits: int, step: int
     ) -> tuple[float, float]:
         departs, left, arrives = link.carry(now, bits)
+        link.land(now)  # here too: a receiver that reads at once what was posted never asks
         link.flying.append((arrives, message))
         total = bits * len(link.targets)
         self.bits_sent += total
@@ -162,9 +163,7 @@ class Network:
         for link in links:
             if link.waiting is not None:
                 self._settle(link, now)
-            flying = link.flying
-            while flying and flying[0][0] <= now:
-                link.newest = flying.popleft()[1]
+            link.land(now)
             found.append(link.newest)
         return found
 

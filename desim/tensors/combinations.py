@@ -8,6 +8,7 @@ Everything is done in blocks of columns, so that the sources of a block stay in 
 import warnings
 from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +16,37 @@ import torch
 from torch import Tensor
 
 from desim.tensors.refs import Combination
-from desim.tensors.store import Rows, Store
+from desim.tensors.store import Index, Rows, Store
 
-Matrix = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
 
-#: Below this share of non-zero coefficients a sparse product is faster (measured on one thread,
-#: 39,760 columns: at 1,000 outputs the two cost the same at about 0.04).
-_SPARSE_BELOW = 0.04
+#: Below this share of non-zero coefficients the product is sparse. Measured on one thread with
+#: 39,760 columns: 1,000 outputs of degree 20 take 0.12 s instead of 0.6; the two cost the same at
+#: shares of 0.17 for 300 outputs, 0.1 for 100 and 0.05 for 50.
+_SPARSE_BELOW = 0.1
 
 #: Private sources are added one rank after another while there are at most so many per output.
 _MOST_RANKS = 3
 
 #: A block's sources take at most so many bytes: half of a 2 MiB second-level cache.
 _BLOCK_BYTES = 1 << 20
+
+
+class Entries(NamedTuple):
+    """The coefficients that aren't zero, output by output.
+
+    Attributes:
+        outputs, columns: where they stand in the coefficient matrix.
+        values: the coefficients; those of the same place add up.
+        sources: for each column its row of the store. Columns are in the operations' order, which
+            makes sums come out the same wherever the rows happen to lie.
+    """
+
+    outputs: Places
+    columns: Places
+    values: Numbers
+    sources: Places
 
 
 class Combinations:
@@ -44,27 +62,19 @@ class Combinations:
 
     def __call__(self, nodes: Sequence[Combination]) -> None:
         """Gives every node its row."""
-        matrix, sources = coefficient_matrix(nodes)
         outputs = self._store.take(len(nodes))
-        self._evaluate(matrix, sources, outputs)
+        self._evaluate(entries(nodes), outputs)
         for node, row in zip(nodes, outputs, strict=True):
             node.row = row
 
-    def _evaluate(self, matrix: Matrix, sources: Places, outputs: Rows) -> None:
+    def _evaluate(self, found: Entries, outputs: Rows) -> None:
         store, data = self._store, self._store.data
-        shared, ranks = split(matrix)
-        weights = self._weights(matrix[:, shared])
-        shared_index = store.index(sources[shared].tolist()) if shared.size else None
-        private = [
-            (
-                store.index(sources[columns].tolist()),
-                torch.from_numpy(users).to(data.device) if len(users) < len(outputs) else None,
-                torch.from_numpy(matrix[users, columns][:, None]).to(data),
-            )
-            for columns, users in ranks
-        ]
+        shared, ranks = split(found)
+        columns, weights = self._weights(shared, len(outputs))
+        shared_index = store.index(shared.sources[columns].tolist())
+        private = [self._addend(rank, len(outputs)) for rank in ranks]
         target = store.index(outputs)
-        count = max(shared.size, len(outputs))
+        count = max(len(columns), len(outputs))
         width = max(512, _BLOCK_BYTES // (count * data.element_size()) // 16 * 16)
         for start in range(0, data.shape[1], width):
             block = data[:, start : start + width]
@@ -72,26 +82,46 @@ class Combinations:
                 out = block[target]
             else:
                 out = self._buffer(0, len(outputs), block.shape[1], data)
-            if shared_index is None:
-                out.zero_()
-            else:
+            if len(columns):
                 _product(weights, self._rows(1, block, shared_index), out)
-            for index, users_index, factor in private:
+            else:
+                out.zero_()
+            for index, users, factor in private:
                 rows = self._rows(2, block, index)
-                if users_index is None:
+                if users is None:
                     out.addcmul_(rows, factor)
                 else:
-                    out.index_add_(0, users_index, rows * factor)
+                    out.index_add_(0, users, rows * factor)
             if not isinstance(target, slice):
                 block.index_copy_(0, target, out)
 
-    def _weights(self, matrix: Matrix) -> Tensor:
-        weights = torch.from_numpy(matrix).to(self._store.data)
-        if np.count_nonzero(matrix) >= _SPARSE_BELOW * matrix.size:
-            return weights
+    def _weights(self, shared: Entries, outputs: int) -> tuple[Places, Tensor]:
+        """The columns that occur, and the matrix of their coefficients."""
+        occurs = np.zeros(len(shared.sources), bool)
+        occurs[shared.columns] = True
+        columns = np.flatnonzero(occurs)
+        shape = outputs, len(columns)
+        place = (np.cumsum(occurs) - 1)[shared.columns]
+        like = self._store.data
+        if len(place) >= _SPARSE_BELOW * shape[0] * shape[1]:
+            flat = np.bincount(shared.outputs * shape[1] + place, shared.values, shape[0] * shape[1])
+            return columns, torch.from_numpy(flat.reshape(shape)).to(like)
+        begins = torch.from_numpy(np.searchsorted(shared.outputs, np.arange(outputs + 1)))
+        values = torch.from_numpy(shared.values).to(like)
         with warnings.catch_warnings():  # torch calls its sparse matrices "beta" once a process
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            return weights.to_sparse_csr()
+            return columns, torch.sparse_csr_tensor(
+                begins.to(like.device), torch.from_numpy(place).to(like.device), values, shape
+            )
+
+    def _addend(self, rank: Entries, outputs: int) -> tuple[Index, Tensor | None, Tensor]:
+        """Where private sources lie, to which outputs they go (None: to each), their factors."""
+        data = self._store.data
+        users = None
+        if len(rank.outputs) < outputs:
+            users = torch.from_numpy(rank.outputs).to(data.device)
+        index = self._store.index(rank.sources[rank.columns].tolist())
+        return index, users, torch.from_numpy(rank.values[:, None]).to(data)
 
     def _rows(self, which: int, block: Tensor, index: slice | Tensor) -> Tensor:
         if isinstance(index, slice):
@@ -113,45 +143,37 @@ def _product(weights: Tensor, rows: Tensor, out: Tensor) -> None:
         torch.mm(weights, rows, out=out)
 
 
-def coefficient_matrix(nodes: Sequence[Combination]) -> tuple[Matrix, Places]:
-    """The coefficients of each output (rows) on each distinct source (columns).
-
-    Returns:
-        The matrix, and the store's rows of the sources, both in the operations' order, which makes
-        sums come out the same wherever the rows happen to lie.
-    """
-    flat = list(chain.from_iterable([node.inputs for node in nodes]))
+def entries(nodes: Sequence[Combination]) -> Entries:
+    """The coefficients of operations on their sources."""
+    inputs = list(chain.from_iterable([node.inputs for node in nodes]))
     values = np.array(list(chain.from_iterable([node.coefficients for node in nodes])), np.float64)
     outputs = np.repeat(np.arange(len(nodes)), [len(node.inputs) for node in nodes])
-    rows = np.array([source.row for source in flat], np.int64)
+    rows = np.array([source.row for source in inputs], np.int64)
     # Distinct rows by marking, which takes a tenth of the time of sorting them.
     place = np.full(rows.max(initial=-1) + 1, -1)
-    place[rows] = np.arange(len(flat))
+    place[rows] = np.arange(len(inputs))
     distinct = np.flatnonzero(place >= 0)
-    orders = [flat[i].order for i in place[distinct].tolist()]
-    sources = distinct[np.argsort(orders)]
+    sources = distinct[np.argsort([inputs[i].order for i in place[distinct].tolist()])]
     place[sources] = np.arange(len(sources))
-    shape = len(nodes), len(sources)
-    matrix = np.bincount(outputs * shape[1] + place[rows], values, shape[0] * shape[1])
-    return matrix.reshape(shape), sources
+    return Entries(outputs, place[rows], values, sources)
 
 
-def split(matrix: Matrix) -> tuple[Places, list[tuple[Places, Places]]]:
-    """The columns that several outputs use, and the others in ranks.
+def split(found: Entries) -> tuple[Entries, list[Entries]]:
+    """The coefficients on columns that several outputs use, and the others in ranks.
 
-    Returns:
-        The shared columns, and for each rank its columns and the outputs that use them; an output
-        has at most one column in a rank.
+    An output has at most one coefficient in a rank.
     """
-    used = np.count_nonzero(matrix, axis=0)
-    private = np.flatnonzero(used == 1)
-    users, columns = np.nonzero(matrix[:, private])  # sorted by user, then by column
-    first = np.searchsorted(users, users)
-    rank = np.arange(len(users)) - first
+    private = np.bincount(found.columns)[found.columns] == 1
+    users = found.outputs[private]
+    rank = np.arange(len(users)) - np.searchsorted(users, users)
     ranks = int(rank.max(initial=-1)) + 1
-    if ranks > _MOST_RANKS:
-        return np.flatnonzero(used), []
-    columns = private[columns]
-    return np.flatnonzero(used > 1), [
-        (columns[rank == r], users[rank == r]) for r in range(ranks)
-    ]
+    if not 0 < ranks <= _MOST_RANKS:
+        return found, []
+    alone = _some(found, private)
+    return _some(found, ~private), [_some(alone, rank == r) for r in range(ranks)]
+
+
+def _some(found: Entries, which: npt.NDArray[np.bool_]) -> Entries:
+    return Entries(
+        found.outputs[which], found.columns[which], found.values[which], found.sources
+    )

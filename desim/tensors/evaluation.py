@@ -94,4 +94,4 @@ class Evaluator:
 
 def _pieces(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
     size = max(1, _PIECE_NUMBERS // max(1, x[0].numel()))
-    return list(zip(x.split(size), y.split(size), strict=True))
+    return list(zip(torch.split(x, size), torch.split(y, size), strict=True))

@@ -82,7 +82,7 @@ class Objective:
 
     def unpack(self, rows: Tensor) -> Parameters:
         """Views of rows (..., parameters) as the module's parameters (..., *shape)."""
-        parts = rows.split([shape.numel() for shape in self.shapes.values()], dim=-1)
+        parts = torch.split(rows, [shape.numel() for shape in self.shapes.values()], dim=-1)
         return {
             name: part.unflatten(-1, shape) if len(shape) != 1 else part
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)

@@ -7,7 +7,8 @@ on refs builds a linear combination; the tape records it as one operation when i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -66,16 +67,30 @@ class Draw(NamedTuple):
 class RowFunction(Protocol):
     """A function of rows; equal functions are evaluated in one call.
 
-    Attributes:
-        random: whether it uses `uniform`.
+    It is called with tensors (rows, parameters), one per input, and `uniform`: numbers in (0, 1) of
+    the same shape that it may change, or None. It returns a tensor of that shape.
     """
 
-    random: bool
+    @property
+    def random(self) -> bool:
+        """Whether it uses `uniform`."""
 
-    def __call__(self, *rows: Tensor, uniform: Tensor | None) -> Tensor:
-        """(rows, parameters) each; uniform in (0, 1), same shape, scratch that may be changed."""
+    def __call__(self, *rows: Any, **uniform: Any) -> Tensor:
+        """The function."""
 
     def __hash__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A row-wise function without random numbers; two of the same function are equal."""
+
+    function: Callable[..., Tensor]
+    random: ClassVar[bool] = False
+
+    def __call__(self, *rows: Tensor, uniform: Tensor | None) -> Tensor:
+        """function(*rows)."""
+        return self.function(*rows)
 
 
 class Map(Node):
@@ -88,7 +103,7 @@ class Map(Node):
         order: int,
         store: Store,
         inputs: Sequence[Node],
-        function: RowFunction | Callable[..., Tensor],
+        function: RowFunction,
         draw: Draw,
     ) -> None:
         super().__init__(order, store, inputs)
@@ -145,11 +160,25 @@ class Ref:
         """A recorded ref."""
         return cls([(1.0, (node,), (1.0,))], node)
 
+    def flat(self) -> tuple[list[Node], list[float]]:
+        """Operations and their coefficients; an operation that stands alone in terms comes once."""
+        single: dict[Node, float] = {}
+        many: list[Node] = []
+        coefficients: list[float] = []
+        for factor, nodes, weights in self.terms:
+            if len(nodes) == 1:
+                [node], [weight] = nodes, weights
+                single[node] = single.get(node, 0.0) + factor * weight
+            else:
+                many += nodes
+                coefficients += [factor * weight for weight in weights]
+        return [*single, *many], [*single.values(), *coefficients]
+
     def __add__(self, other: Ref) -> Ref:
         return Ref(self.terms + other.terms)
 
     def __sub__(self, other: Ref) -> Ref:
-        return Ref(self.terms + other.__mul__(-1.0).terms)
+        return Ref(self.terms + [(-f, nodes, weights) for f, nodes, weights in other.terms])
 
     def __mul__(self, factor: float) -> Ref:
         return Ref([(factor * f, nodes, weights) for f, nodes, weights in self.terms])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -61,13 +61,9 @@ class Tape:
         """The one operation behind a worker's ref; a combination becomes one of its own."""
         if ref.node is not None:
             return ref.node
-        nodes: list[Node] = []
-        coefficients: list[float] = []
-        for factor, sources, weights in ref.terms:
-            nodes += sources
-            coefficients += [factor * weight for weight in weights]
+        nodes, coefficients = ref.flat()
         if coefficients == [1.0]:
-            [node] = nodes
+            node = nodes[0]
         else:
             node = Combination(self._order(worker), self.kernels.store, nodes, coefficients)
             self._push(node)
@@ -86,9 +82,7 @@ class Tape:
         self._push(node)
         return Ref.of(node)
 
-    def map(
-        self, function: RowFunction | Callable[..., Tensor], refs: Sequence[Ref], draw: Draw
-    ) -> Ref:
+    def map(self, function: RowFunction, refs: Sequence[Ref], draw: Draw) -> Ref:
         """A row-wise function of refs, with random numbers named by `draw`."""
         sources = [self.record(ref, draw.worker) for ref in refs]
         node = Map(self._order(draw.worker), self.kernels.store, sources, function, draw)

@@ -41,7 +41,9 @@ def test_an_idle_link_keeps_within_its_stated_times(model):
 def test_a_seed_gives_the_same_links_whoever_asks_first(model):
     def times(sources: Iterable[int]) -> dict[int, list[float]]:
         streams = Streams(5)
-        return {i: [ln.carry(0.0, 999)[2] for ln in model.build(i, [8, 9], streams)] for i in sources}
+        return {
+            i: [ln.carry(0.0, 999)[2] for ln in model.build(i, [8, 9], streams)] for i in sources
+        }
 
     assert times([0, 1, 2]) == times([2, 0, 1])
 
@@ -70,7 +72,9 @@ def test_ranges_are_drawn_per_directed_link_and_uniformly():
     )
     streams = Streams(0)
     links = [
-        link for i in range(60) for link in model.build(i, [j for j in range(60) if j != i], streams)
+        link
+        for i in range(60)
+        for link in model.build(i, [j for j in range(60) if j != i], streams)
     ]
     latencies = np.array([link.latency_s for link in links])
     rates = np.array([1 / link.seconds_per_bit for link in links])

@@ -101,10 +101,13 @@ def test_a_worker_computes_without_pause_only_when_it_need_not_wait_for_its_link
     method = {"kind": "async-dsgd", "batch": 2, "sending": sending}
     link = {"kind": "dedicated", "bandwidth_bps": 64.0, "latency_s": 1.0}  # 128 bits: 2 s + 1 s
     trial = simulate(setting(method, link=link, stop={"time_s": 10.5}))
-    assert trial.spans("compute", 0) == {
-        "blocking": [(3, 5), (8, 10)],
-        "overlapped": [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)],
-    }[sending]
+    assert (
+        trial.spans("compute", 0)
+        == {
+            "blocking": [(3, 5), (8, 10)],
+            "overlapped": [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)],
+        }[sending]
+    )
 
 
 def test_a_model_that_waits_on_a_slow_link_leaves_at_once_on_a_fast_one():

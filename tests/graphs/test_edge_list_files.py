@@ -49,12 +49,12 @@ def test_a_bad_line_is_named_with_its_number_and_the_rule(build, line, rule):
 
 def test_a_missing_file_is_named(tmp_path):
     path = str(tmp_path / "nowhere.txt")
-    with pytest.raises(ScenarioError, match="network.topology.file = .*nowhere.*can't be read"):
+    with pytest.raises(ScenarioError, match=r"network\.topology\.file = .*nowhere.*can't be read"):
         EdgeList(file=path).build(3, Streams(0).generator("graph"))
 
 
 def test_a_file_that_is_no_text_is_named(build):
-    with pytest.raises(ScenarioError, match="network.topology.file = .*can't be read"):
+    with pytest.raises(ScenarioError, match=r"network\.topology\.file = .*can't be read"):
         build(b"\xff\xfe\x00")
 
 

@@ -22,8 +22,7 @@ def weights(request, mixing):
     graph = build(request.param, 12)
     try:
         return mixing.build(graph)
-    except ScenarioError as error:
-        assert str(error).startswith("network.mixing")
+    except ScenarioError:
         return pytest.skip("refused")
 
 
@@ -38,7 +37,7 @@ def test_w_is_symmetric_and_averages(weights):
     np.testing.assert_allclose(matrix.sum(1), 1, rtol=0, atol=1e-14)
     values = np.linalg.eigvalsh(matrix)
     assert values[-1] == pytest.approx(1, abs=1e-12)
-    assert -1 < values[0]
+    assert values[0] > -1
     assert values[-2] < 1 - 1e-6  # only the mean is kept
     assert weights.spectral_gap() == pytest.approx(1 - max(abs(values[0]), abs(values[-2])))
 
@@ -102,7 +101,9 @@ def test_kappa_must_be_above_half_the_largest_eigenvalue_of_the_laplacian(kind, 
 def test_asymmetric_and_negative_weights_are_refused():
     class Skew(Mixing):
         def off_diagonal(self, graph):
-            return tuple(np.full(len(row), 0.1 + 0.01 * i) for i, row in enumerate(graph.neighbours))
+            return tuple(
+                np.full(len(row), 0.1 + 0.01 * i) for i, row in enumerate(graph.neighbours)
+            )
 
     class Negative(Mixing):
         def off_diagonal(self, graph):

@@ -1,7 +1,7 @@
 """1 - beta against closed forms and published values.
 
 Koloskova et al. 2019 (arXiv 1902.00340) give ring .67, .05, .01 and torus .67, .4, .2 for 4, 16 and
-36 workers, with weights 1 / (d + 1): here `uniform`, `metropolis` and `laplacian` with margin 1 alike.
+36 workers, with weights 1 / (d + 1): `uniform`, `metropolis` and `laplacian` with margin 1 alike.
 """
 
 from math import cos, pi

@@ -141,7 +141,10 @@ def rows_of(algorithm: Algorithm, rounds: int, every: int) -> dict[str, npt.NDAr
         algorithm,
         seed=1,
     )
-    rows = Simulation(setting).run().rows
+    outcome = Simulation(setting).run()
+    # A worker needs a few models and gradients at a time, however long the run is.
+    assert outcome.peak_rows < 10 * WORKERS
+    rows = outcome.rows
     return {
         "iteration": np.array([row.steps for row in rows]),
         "time": np.array([row.time_s for row in rows]),

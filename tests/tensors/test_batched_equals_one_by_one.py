@@ -95,7 +95,11 @@ def assert_equal(method, given, **changes):
     assert np.abs(found - found[0]).max() > 1e-3
     assert len(measured.rows) == len(expected.rows)
     for row, other in zip(measured.rows, expected.rows, strict=True):
-        assert (row.time_s, row.steps, row.bits_sent) == (other.time_s, other.steps, other.bits_sent)
+        assert (row.time_s, row.steps, row.bits_sent) == (
+            other.time_s,
+            other.steps,
+            other.bits_sent,
+        )
         assert tuple(row.measures) == pytest.approx(tuple(other.measures), rel=1e-9, abs=1e-12)
 
 
@@ -126,7 +130,5 @@ def test_a_regulariser_that_depends_on_the_batch_gives_the_oracles_models():
 @pytest.mark.parametrize("topology", ["complete", "ring", "star"])
 def test_dense_and_sparse_graphs_give_the_oracles_models(topology):
     # A ring of 60 is sparse enough for the sparse product, a complete graph is not.
-    small = problem(
-        "softmax", dataset={"kind": "digits", "classes": [0, 1]}, samples_per_worker=4
-    )
+    small = problem("softmax", dataset={"kind": "digits", "classes": [0, 1]}, samples_per_worker=4)
     assert_equal(DSGD, small, workers=60 if topology == "ring" else 12, topology=topology)

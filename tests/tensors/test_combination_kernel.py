@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from desim.tensors.combinations import Combinations, coefficient_matrix, split
+from desim.tensors.combinations import Combinations
 from desim.tensors.refs import Combination, Node
 from desim.tensors.store import Store
 
@@ -93,9 +93,7 @@ PATTERNS = [
 def test_combinations_equal_a_dense_product(name, scattered):
     random = np.random.default_rng(0)
     store = Store(1000, 200, torch.float64, CPU)
-    found, expected = evaluate(
-        pattern(name, random), sources(store, 40, random, scattered), store
-    )
+    found, expected = evaluate(pattern(name, random), sources(store, 40, random, scattered), store)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
@@ -147,22 +145,3 @@ def test_results_do_not_depend_on_where_rows_lie():
             store.data[node.row] = torch.from_numpy(row)
         found.append(evaluate(terms, inputs, store)[0])
     np.testing.assert_array_equal(*found)
-
-
-def test_the_coefficient_matrix_adds_up_repeated_inputs():
-    store = Store(3, 10, torch.float64, CPU)
-    a, b = sources(store, 2, np.random.default_rng(0), False)
-    nodes = [Combination(0, store, [b, a, b], [1.0, 2.0, 3.0]), Combination(1, store, [a], [5.0])]
-    matrix, rows = coefficient_matrix(nodes)
-    assert list(rows) == [a.row, b.row]
-    assert matrix.tolist() == [[2, 4], [5, 0]]
-
-
-def test_columns_of_one_output_are_split_off_in_ranks():
-    matrix = np.array([[1.0, 2, 0, 3, 0], [1, 0, 4, 0, 0]])
-    shared, ranks = split(matrix)
-    assert shared.tolist() == [0]
-    assert [(columns.tolist(), users.tolist()) for columns, users in ranks] == [
-        ([1, 2], [0, 1]),
-        ([3], [0]),
-    ]

@@ -71,14 +71,19 @@ def test_quadratic_points_scatter_around_one():
     data = Quadratic(samples=4000, dimension=5, spread=0.5).load()
     assert data.train_x.shape == (4000, 5)
     assert (data.train_y == 0).all()
-    # Standard errors of the mean and of the standard deviation: .5 / sqrt(4000), and that / sqrt(2).
+    # Standard errors of the mean and of the deviation: .5 / sqrt(4000), and that / sqrt(2).
     np.testing.assert_allclose(data.train_x.mean(0), 1, atol=5 * 0.5 / 4000**0.5)
     np.testing.assert_allclose(data.train_x.std(0), 0.5, atol=5 * 0.36 / 4000**0.5)
 
 
 @pytest.mark.parametrize(
     ("y", "outputs"),
-    [(np.array([0, 2, 1, 0]), 3), (np.zeros((4, 2)), 2), (np.zeros(4), 1), (np.zeros((4, 2, 3)), 6)],
+    [
+        (np.array([0, 2, 1, 0]), 3),
+        (np.zeros((4, 2)), 2),
+        (np.zeros(4), 1),
+        (np.zeros((4, 2, 3)), 6),
+    ],
 )
 def test_arrays_of_ones_own_are_a_data_set(y, outputs):
     x = np.ones((4, 3, 2))

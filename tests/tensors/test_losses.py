@@ -51,7 +51,9 @@ def test_cross_entropy_by_hand():
     outputs = torch.tensor([[0.0, 0, 0], [log(2), 0, 0]]).double()
     losses = CrossEntropy()(outputs, torch.tensor([1, 0]))
     assert losses.tolist() == pytest.approx([log(3), log(2)])
-    gradient = CrossEntropy().gradient(outputs, torch.tensor([1, 0]), torch.tensor([1.0, 0.5]))
+    gradient = CrossEntropy().gradient(
+        outputs, torch.tensor([1, 0]), torch.tensor([1.0, 0.5]).double()
+    )
     assert gradient.tolist()[0] == pytest.approx([1 / 3, -2 / 3, 1 / 3])
     assert gradient.tolist()[1] == pytest.approx([-0.25, 0.125, 0.125])
 

@@ -88,7 +88,9 @@ def test_a_given_module_is_copied_and_a_function_is_called_anew():
     assert not torch.equal(one.weight, other.weight)
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [("float32", torch.float32), ("float64", torch.float64)])
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("float32", torch.float32), ("float64", torch.float64)]
+)
 def test_models_have_the_type_asked_for(dtype, expected):
     module = digits("softmax", dtype=dtype).module(Streams(0))
     assert {p.dtype for p in module.parameters()} == {expected}

@@ -96,8 +96,15 @@ def test_a_sum_without_terms_is_zero():
 
 def test_refs_are_linear_combinations():
     recorder, _ = tape()
-    a, b = (recorder.constant(torch.tensor(row).double()) for row in ([1.0, 2, 3, 4], [8.0, 0, 8, 0]))
-    assert values(recorder, -(a + 2 * b - a / 4) / 2 + b * 3).tolist() == [15.625, -0.75, 14.875, -1.5]
+    a, b = (
+        recorder.constant(torch.tensor(row).double()) for row in ([1.0, 2, 3, 4], [8.0, 0, 8, 0])
+    )
+    assert values(recorder, -(a + 2 * b - a / 4) / 2 + b * 3).tolist() == [
+        15.625,
+        -0.75,
+        14.875,
+        -1.5,
+    ]
     # Recording a ref changes how it is written, not what it is.
     c = a + b
     assert recorder.record(c, 0) is recorder.record(c, 0)
@@ -228,4 +235,4 @@ def test_when_evaluations_happen_changes_no_number(method):
     )
     by_time = {row.time_s: row.measures for row in often}
     for row in seldom:
-        np.testing.assert_allclose(tuple(row.measures)[0], by_time[row.time_s][0], rtol=1e-13)
+        np.testing.assert_allclose(next(iter(row.measures)), by_time[row.time_s][0], rtol=1e-13)

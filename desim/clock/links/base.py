@@ -65,6 +65,11 @@ class Link:
         """Takes a message for each target at now_s; it goes out when those before it have left."""
         raise NotImplementedError("abstract")
 
+    def land(self, now_s: float) -> None:
+        """Keeps only the newest of the messages that have arrived."""
+        while self.flying and self.flying[0][0] <= now_s:
+            self.newest = self.flying.popleft()[1]
+
     def free_at(self) -> float:
         """When the links can begin to send another message, in simulated seconds."""
         raise NotImplementedError("abstract")

@@ -81,4 +81,4 @@ class LowPrecision(Compressor):
 
 
 def _buckets(x: Tensor, bucket: int) -> Tensor:
-    return x.unflatten(1, (-1, bucket))
+    return x.view(len(x), -1, bucket)

@@ -25,7 +25,10 @@ class RandomRounding(Compressor):
     """
 
     kind: ClassVar[str] = "random-rounding"
-    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"grid": 0.25, "range": 4.0}, {"grid": 0.001, "range": 4.0})
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"grid": 0.25, "range": 4.0},
+        {"grid": 0.001, "range": 4.0},
+    )
     error: ClassVar[Literal["none", "bounded", "relative"]] = "bounded"
     unbiased: ClassVar[bool] = True
     random: ClassVar[bool] = True

@@ -24,7 +24,10 @@ class MLP(Model):
     """
 
     kind: ClassVar[str] = "mlp"
-    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"hidden": [5]}, {"hidden": [4, 3], "activation": "relu"})
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"hidden": [5]},
+        {"hidden": [4, 3], "activation": "relu"},
+    )
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, strict=False)]
     activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid"

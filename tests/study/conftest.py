@@ -1,0 +1,25 @@
+"""The command line in this process."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+from tiny import Ended
+
+from desim import cli
+
+Call = Callable[..., Ended]
+
+
+@pytest.fixture
+def desim(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Runs `desim ARGUMENTS`."""
+
+    def call(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["desim", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Ended(ended.value.code or 0, *capfd.readouterr())
+
+    return call

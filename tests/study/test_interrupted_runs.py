@@ -1,0 +1,76 @@
+"""A run that is interrupted or killed keeps what it finished, and goes on to the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny import sums, tiny, write
+
+import desim
+
+CHANGES = {"seeds": [0, 1, 2], "stop.rounds": 300, "evaluate.every_rounds": 20}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "results"
+    return desim.run(desim.from_table(tiny(CHANGES)), out, jobs=1)
+
+
+@pytest.mark.parametrize(("jobs", "how"), [(1, "Ctrl-C"), (2, "Ctrl-C"), (2, "kill -9")])
+def test_what_is_finished_is_kept(jobs: int, how: str, whole: Path, tmp_path: Path) -> None:
+    file, out = write(tmp_path / "tiny.toml", CHANGES), tmp_path / "results"
+    run = subprocess.Popen(
+        [Path(sys.executable).parent / "desim", "run", file, "--out", out, "--jobs", str(jobs)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a process group of its own, as a terminal gives it
+    )
+    wait_for(lambda: finished(out) or run.poll() is not None)
+    if how == "Ctrl-C":
+        os.killpg(run.pid, signal.SIGINT)
+    else:
+        run.kill()
+    _, err = run.communicate(timeout=60)
+    wait_for(lambda: not group(run.pid))
+    kept = finished(out)
+    assert 1 <= len(kept) < 6
+    if how == "Ctrl-C":
+        assert run.returncode == 130
+        assert err == "desim: interrupted; the same command goes on where it stopped\n"
+    assert not (out / "manifest.json").exists()
+
+    before = {file: file.stat().st_mtime_ns for file in kept}
+    desim.run(desim.from_table(tiny(CHANGES)), out, jobs=1)
+    assert sums(out) == sums(whole)
+    assert {file: file.stat().st_mtime_ns for file in kept} == before
+
+
+def finished(out: Path) -> list[Path]:
+    return list(out.glob("trials/*/manifest.json"))
+
+
+def group(number: int) -> list[str]:
+    """The living processes of a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue  # it has ended meanwhile
+        state, _, its_group = text.rpartition(")")[2].split()[:3]
+        if int(its_group) == number and state != "Z":
+            found.append(text)
+    return found
+
+
+def wait_for(condition: object) -> None:
+    end = time.monotonic() + 60
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited for a minute"
+        time.sleep(0.02)

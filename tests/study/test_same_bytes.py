@@ -1,0 +1,113 @@
+"""A seed gives the same bytes: in two runs, with any number of jobs, after any interruption."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import Call
+from tiny import sums, tiny, write
+
+import desim as simulator
+from desim.study import Progress
+
+CHANGES = {"seeds": [0, 1], "sweep": {"cluster.workers": [4, 5]}}
+TRIALS = 8
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, one trial after another."""
+    out = tmp_path_factory.mktemp("whole") / "results"
+    return simulator.run(simulator.from_table(tiny(CHANGES)), out, jobs=1)
+
+
+@pytest.fixture
+def copied(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "copied"))
+
+
+def go_on(out: Path) -> list[Progress]:
+    """The same run again; what it reported."""
+    reports: list[Progress] = []
+    simulator.run(simulator.from_table(tiny(CHANGES)), out, jobs=1, progress=reports.append)
+    return reports
+
+
+def times(folder: Path) -> dict[str, int]:
+    files = (file for file in folder.glob("trials/*/*") if file.is_file())
+    return {str(file.relative_to(folder)): file.stat().st_mtime_ns for file in files}
+
+
+def test_one_job_or_two_or_again(whole: Path, tmp_path: Path) -> None:
+    scenario = simulator.from_table(tiny(CHANGES))
+    expected = sums(whole)
+    assert len([name for name in expected if name.endswith("timeline.parquet")]) == TRIALS
+    assert sums(simulator.run(scenario, tmp_path / "two", jobs=2)) == expected
+    assert sums(simulator.run(scenario, tmp_path / "again", jobs=1)) == expected
+
+
+def test_another_seed_gives_other_bytes(whole: Path) -> None:
+    found = sums(whole)
+    names = [name for name in found if name.endswith("metrics.parquet")]
+    assert len({found[name] for name in names}) == TRIALS
+
+
+def test_checksums_in_the_manifests_are_those_of_the_files(whole: Path) -> None:
+    found = sums(whole)
+    study = json.loads((whole / "manifest.json").read_text())
+    assert len(study["trials"]) == TRIALS
+    for trial, checksum in study["trials"].items():
+        assert found[f"trials/{trial}/manifest.json"] == checksum
+        manifest = json.loads((whole / "trials" / trial / "manifest.json").read_text())
+        assert manifest["checksums"] == {
+            name: found[f"trials/{trial}/{name}"] for name in ("metrics.parquet", "timeline.parquet")
+        }
+
+
+def test_a_finished_run_does_nothing(copied: Path) -> None:
+    before, expected = times(copied), sums(copied)
+    reports = go_on(copied)
+    assert [(now.trials, now.done, now.share) for now in reports] == [(TRIALS, TRIALS, 1.0)]
+    assert times(copied) == before
+    assert sums(copied) == expected
+
+
+def test_a_trial_without_a_manifest_is_run_again_and_no_other(copied: Path) -> None:
+    before, expected = times(copied), sums(copied)
+    trial = copied / "trials" / "1-QT-seed1"
+    (trial / "manifest.json").unlink()
+    (trial / "metrics.parquet").write_bytes(b"half of it")
+    (trial / "metrics.parquet.part").write_bytes(b"")
+    (copied / "manifest.json").unlink()
+    reports = go_on(copied)
+    assert (reports[0].done, reports[-1].done, reports[-1].share) == (TRIALS - 1, TRIALS, 1.0)
+    assert sums(copied) == expected
+    after = times(copied)
+    changed = {name.split("/")[1] for name in after if after[name] != before[name]}
+    assert changed == {"1-QT-seed1"}
+
+
+@pytest.mark.parametrize("name", ["metrics.parquet", "timeline.parquet"])
+def test_a_trial_with_a_lost_file_is_run_again(name: str, copied: Path) -> None:
+    expected = sums(copied)
+    (copied / "trials" / "0-DSGD-seed0" / name).unlink()
+    go_on(copied)
+    assert sums(copied) == expected
+
+
+def test_the_command_line_writes_the_same_bytes(whole: Path, tmp_path: Path, desim: Call) -> None:
+    file, out = write(tmp_path / "tiny.toml", CHANGES), tmp_path / "results"
+    ended = desim("run", file, "--out", out, "--jobs", 2)
+    assert (ended.code, ended.err) == (0, "")
+    assert f"trials {TRIALS}/{TRIALS}" in ended.out
+    assert "100%" in ended.out
+    assert "results:" in ended.out
+    assert sums(out) == sums(whole)
+    assert (out / "report" / "report.md").is_file()
+    # A second time there is nothing to do, and nothing to say.
+    assert desim("run", file, "--out", out, "--quiet") == (0, "", "")
+    ended = desim("report", out)
+    assert ended.code == 0
+    assert "results:" in ended.out
+    assert sums(out) == sums(whole)
