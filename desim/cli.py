@@ -246,8 +246,7 @@ def _print_plan(plan: "Plan", console: Console) -> None:
         "graph": f"connected, {plan.edges:,} links, degree {low} to {high}, mean {mean:.1f}",
         "W": f"rows sum to 1 within {plan.row_sum_error:.1e}, symmetric within "
         f"{plan.asymmetry:.1e}",
-        "": f"lambda_2 {plan.lambda_2:.4f}, lambda_n {plan.lambda_n:.4f}, spectral gap "
-        f"{plan.spectral_gap:.4f}",
+        "": _spectrum(plan),
     }
     for key, value in rows.items():
         facts.add_row(key, value)
@@ -264,6 +263,13 @@ def _print_plan(plan: "Plan", console: Console) -> None:
             console.print(f" {escape(method.label)}: {key} = {value}")
     rounds = min(method.rounds for method in plan.methods)
     console.print(f" mean round: simulated, {rounds} rounds of the clock alone, first seed")
+
+
+def _spectrum(plan: "Plan") -> str:
+    if plan.eigenvalues is None:
+        return "eigenvalues not computed for so many workers"
+    second, last = plan.eigenvalues
+    return f"lambda_2 {second:.4f}, lambda_n {last:.4f}, spectral gap {plan.spectral_gap:.4f}"
 
 
 def _method_row(method: "MethodPlan") -> list[str]:

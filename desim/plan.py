@@ -56,7 +56,8 @@ class Plan:
         edges: undirected links of the graph.
         degrees: smallest, mean and largest degree.
         row_sum_error, asymmetry: how far W is from its rules, at the worst place.
-        lambda_2, lambda_n, spectral_gap: of W.
+        eigenvalues, spectral_gap: of W: lambda_2 and lambda_n, the second largest and the smallest,
+            and 1 - max(|lambda_2|, |lambda_n|); None where the graph is too large for them.
         methods: each algorithm's own.
     """
 
@@ -72,9 +73,8 @@ class Plan:
     degrees: tuple[int, float, int]
     row_sum_error: float
     asymmetry: float
-    lambda_2: float
-    lambda_n: float
-    spectral_gap: float
+    eigenvalues: tuple[float, float] | None
+    spectral_gap: float | None
     methods: tuple[MethodPlan, ...]
 
 
@@ -97,7 +97,6 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         samples = len(problem.task(workers, streams, torch.device("cpu")).shards[0])
     weights = setting.network.weights(workers, streams)
     matrix, degrees = weights.matrix(), weights.graph.degrees
-    lambda_2, lambda_n = weights.eigenvalues()
     parameters = problem.parameters(streams)
     first = [trial for trial in trials if trial.point == trials[0].point]
     own = [trial for trial in first if trial.setting.seed == setting.seed]
@@ -114,9 +113,8 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         degrees=(int(degrees.min()), float(degrees.mean()), int(degrees.max())),
         row_sum_error=float(abs(matrix.sum(axis=1) - 1).max()),
         asymmetry=float(abs(matrix - matrix.T).max()),
-        lambda_2=lambda_2,
-        lambda_n=lambda_n,
-        spectral_gap=1 - max(abs(lambda_2), abs(lambda_n)),
+        eigenvalues=weights.eigenvalues(),
+        spectral_gap=weights.spectral_gap(),
         methods=tuple(_method(trial, parameters, int(degrees.sum())) for trial in own),
     )
 

@@ -289,7 +289,7 @@ def _path(detail: ErrorDetails, cls: type[Table]) -> tuple[list[str], bool]:
                 detail["type"] != "model_type" if as_table else type(detail["input"]) is not dict
             )
             continue
-        keys.append(str(part))
+        keys.append(spelled(str(part)))
         if _is_table(expected):
             field = expected.model_fields.get(str(part))
             expected = field and field.annotation
@@ -358,6 +358,11 @@ def short(value: object) -> str:
     """A value as it stands in a message: one line, never long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def spelled(key: str) -> str:
+    """A key as it stands in a message: as it is, or quoted where it would be hard to see."""
+    return key if key.isprintable() and key.strip() == key != "" else repr(key)
 
 
 def suggest(word: object, known: list[str]) -> str:

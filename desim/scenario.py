@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from desim.algorithms.base import Algorithm
 from desim.errors import ScenarioError
-from desim.registry import Member, Table, explain, short, suggest
+from desim.registry import Member, Table, explain, short, spelled, suggest
 from desim.simulation import Cluster, Evaluate, NetworkTable, Setting, Stop
 from desim.tensors.problem import Problem
 
@@ -111,10 +111,10 @@ class Scenario(Table):
         Raises:
             ScenarioError: no such key, or a value that breaks its rule.
         """
-        for key in values:
-            if key.startswith("sweep."):
+        changes = [_Change(key.split("."), value, spelled(key)) for key, value in values.items()]
+        for key in (change.key for change in changes if change.path[0] == "sweep"):
+            if key != "sweep":
                 raise ScenarioError(f"{key}: set the whole table, sweep = {{{key[6:]!r} = [...]}}")
-        changes = [_Change(key.split("."), value, key) for key, value in values.items()]
         changed: Scenario = _replaced(self, changes)
         return changed
 

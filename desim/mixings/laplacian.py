@@ -42,13 +42,21 @@ class Laplacian(Mixing):
             ScenarioError: kappa is not above lambda_max(L) / 2, so that averaging doesn't converge.
         """
         weights = super().build(graph)
-        # d_max + margin > lambda_max(L) / 2 always holds, so only a given kappa needs a look.
-        if self.kappa is not None:
-            lowest = weights.eigenvalues()[1]
-            if lowest <= -1 + 1e-9:  # an eigenvalue of -1 comes out a rounding error above it
-                half = self.kappa * (1 - lowest) / 2
-                raise ScenarioError(
-                    f"network.mixing.kappa = {self.kappa:g}: must be above half the Laplacian's "
-                    f"largest eigenvalue, {half:.4g} on this graph; left out, it is d_max + margin"
-                )
+        # lambda_max(L) <= 2 d_max, so only a kappa of at most d_max needs a look.
+        highest = int(graph.degrees.max())
+        if self.kappa is None or self.kappa > highest:
+            return weights
+        key = f"network.mixing.kappa = {self.kappa:g}"
+        eigenvalues = weights.eigenvalues()
+        if eigenvalues is None:
+            raise ScenarioError(
+                f"{key}: must be above the largest degree, {highest}, on a graph so large that its "
+                "eigenvalues aren't computed"
+            )
+        if eigenvalues[1] <= -1 + 1e-9:  # an eigenvalue of -1 comes out a rounding error above it
+            half = self.kappa * (1 - eigenvalues[1]) / 2
+            raise ScenarioError(
+                f"{key}: must be above half the Laplacian's largest eigenvalue, {half:.4g} on this "
+                "graph; left out, it is d_max + margin"
+            )
         return weights

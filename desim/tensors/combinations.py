@@ -104,7 +104,9 @@ class Combinations:
         place = (np.cumsum(occurs) - 1)[shared.columns]
         like = self._store.data
         if len(place) >= _SPARSE_BELOW * shape[0] * shape[1]:
-            flat = np.bincount(shared.outputs * shape[1] + place, shared.values, shape[0] * shape[1])
+            flat = np.bincount(
+                shared.outputs * shape[1] + place, shared.values, shape[0] * shape[1]
+            )
             return columns, torch.from_numpy(flat.reshape(shape)).to(like)
         begins = torch.from_numpy(np.searchsorted(shared.outputs, np.arange(outputs + 1)))
         values = torch.from_numpy(shared.values).to(like)
@@ -174,6 +176,4 @@ def split(found: Entries) -> tuple[Entries, list[Entries]]:
 
 
 def _some(found: Entries, which: npt.NDArray[np.bool_]) -> Entries:
-    return Entries(
-        found.outputs[which], found.columns[which], found.values[which], found.sources
-    )
+    return Entries(found.outputs[which], found.columns[which], found.values[which], found.sources)

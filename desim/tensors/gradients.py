@@ -42,7 +42,9 @@ class Gradients:
         self._store, self._objective, self._sampler = store, objective, sampler
         self._inputs, self._targets = inputs, targets
         self._gradient = vmap(grad(objective))
-        self._chain = ChainGradient(objective) if is_chain(objective.module) else None
+        self._chain = (
+            ChainGradient(objective) if is_chain(objective.module, inputs.ndim - 1) else None
+        )
         self._kept: dict[str, Tensor] = {}
 
     def __call__(self, nodes: Sequence[Gradient]) -> None:

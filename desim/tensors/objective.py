@@ -84,7 +84,7 @@ class Objective:
         """Views of rows (..., parameters) as the module's parameters (..., *shape)."""
         parts = torch.split(rows, [shape.numel() for shape in self.shapes.values()], dim=-1)
         return {
-            name: part.unflatten(-1, shape) if len(shape) != 1 else part
+            name: torch.unflatten(part, -1, shape) if len(shape) != 1 else part
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
@@ -100,47 +100,47 @@ def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
         ModelError: torch.func can't batch the module, or it mixes the samples of a batch; the
             layer is named.
     """
-    entered: list[str] = []
+    layers = dict(objective.module.named_modules())
+    for name, layer in layers.items():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            why = "it mixes the samples of a batch and changes its own buffers"
+            raise ModelError(_refusal(_layer(name, layer), why))
+    entered = ["before the model's first layer"]
+
+    def enter(text: str) -> Callable[..., None]:
+        return lambda *_: entered.append(text)
+
     hooks = [
-        module.register_forward_pre_hook(
-            lambda module, _args, name=name: entered.append(f"{name} ({type(module).__name__})")
-        )
-        for name, module in objective.module.named_modules()
-        if name and not list(module.children())
+        layer.register_forward_pre_hook(enter(_layer(name, layer)))
+        for name, layer in layers.items()
     ]
-    for name, module in objective.module.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            raise ModelError(
-                _refusal(
-                    f"{name} ({type(module).__name__})",
-                    "it mixes the samples of a batch and changes its own buffers",
-                )
-            )
+    hooks.append(objective.module.register_forward_hook(enter("the loss")))
     row = objective.pack()
     parameters = objective.unpack(row.repeat(2, 1))
-    double = torch.tensor([[0, 1], [1, 0]], device=inputs.device)
-    padded = torch.cat([double, double], 1)
+    pairs = torch.tensor([[0, 1], [1, 0]], device=inputs.device)
+    # Padding that changes the mean and the neighbours of the samples.
+    padded = torch.tensor([[0, 1, 0, 0], [1, 0, 1, 1]], device=inputs.device)
     half = torch.full((2, 2), 0.5, dtype=row.dtype, device=inputs.device)
+    weights = torch.cat([half, torch.zeros_like(half)], 1)
     batch = torch.full((2,), 2.0, dtype=row.dtype, device=inputs.device)
+    gradient = vmap(grad(objective))
     try:
-        gradient = vmap(grad(objective))
-        plain = gradient(parameters, inputs[double], targets[double], half, batch)
-        weights = torch.cat([half, torch.zeros_like(half)], 1)
+        plain = gradient(parameters, inputs[pairs], targets[pairs], half, batch)
         with_padding = gradient(parameters, inputs[padded], targets[padded], weights, batch)
     except Exception as error:
-        where = entered[-1] if entered else type(objective.module).__name__
-        raise ModelError(_refusal(where, " ".join(str(error).split())[:200])) from None
+        why = " ".join(str(error).split())[:200]
+        raise ModelError(_refusal(entered[-1], why)) from None
     finally:
         for hook in hooks:
             hook.remove()
-    for name in plain:
-        if not torch.allclose(plain[name], with_padding[name], rtol=1e-3, atol=1e-5):
-            raise ModelError(
-                _refusal(
-                    type(objective.module).__name__,
-                    "the gradient of a sample depends on the other samples of the batch",
-                )
-            )
+    if not all(torch.allclose(plain[k], with_padding[k], rtol=1e-3, atol=1e-5) for k in plain):
+        why = "the gradient of a sample depends on the other samples of the batch"
+        raise ModelError(_refusal(_layer("", objective.module), why))
+
+
+def _layer(name: str, layer: nn.Module) -> str:
+    kind = type(layer).__name__
+    return f"{name} ({kind})" if name else kind
 
 
 def _refusal(where: str, why: str) -> str:

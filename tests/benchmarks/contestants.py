@@ -110,7 +110,10 @@ class LockStep:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        n, shapes = work.workers, [(HIDDEN, work.features), (HIDDEN,), (CLASSES, HIDDEN), (CLASSES,)]
+        n, shapes = (
+            work.workers,
+            [(HIDDEN, work.features), (HIDDEN,), (CLASSES, HIDDEN), (CLASSES,)],
+        )
         self._shapes = shapes
         self._parameters = sum(int(np.prod(shape)) for shape in shapes)
         start = [nn.Linear(work.features, HIDDEN), nn.Linear(HIDDEN, CLASSES)]

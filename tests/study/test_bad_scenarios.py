@@ -72,7 +72,10 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
         ["algorithms.1.compressor.range = 0.5: must be at least grid = 1"],
     ),
     # kinds
-    ({"cluster.compute": "uniform-sped"}, ["kind = 'uniform-sped'", "did you mean 'uniform-speed'"]),
+    (
+        {"cluster.compute": "uniform-sped"},
+        ["kind = 'uniform-sped'", "did you mean 'uniform-speed'"],
+    ),
     ({"algorithms.0.kind": "dsg"}, ["algorithms.0.kind = 'dsg'", "did you mean 'dsgd'?"]),
     ({"cluster.compute": {"low": 3}}, ["cluster.compute = {'low': 3}", "needs a kind"]),
     ({"cluster.compute": {"kind": 3}}, ["cluster.compute.kind = 3", "must be a string"]),

@@ -12,7 +12,7 @@ from tiny import sums, tiny, write
 
 import desim
 
-CHANGES = {"seeds": [0, 1, 2], "stop.rounds": 300, "evaluate.every_rounds": 20}
+CHANGES = {"seeds": [0, 1, 2], "stop.rounds": 200, "evaluate.every_rounds": 20}
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,8 @@ SCALARS = (
 VALUES = st.recursive(
     SCALARS,
     lambda below: (
-        st.lists(below, max_size=3) | st.dictionaries(WORDS | st.text(max_size=8), below, max_size=3)
+        st.lists(below, max_size=3)
+        | st.dictionaries(WORDS | st.text(max_size=8), below, max_size=3)
     ),
     max_leaves=6,
 )

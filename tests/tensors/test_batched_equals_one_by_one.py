@@ -116,7 +116,7 @@ def test_ridge_and_both_kinds_of_sampling_give_the_oracles_models(method, sampli
 
 @pytest.mark.parametrize("method", [Q_DSGD | NEIGHBOURS, ASYNC], ids=lambda m: m["kind"])
 def test_a_module_that_is_no_chain_gives_the_oracles_models(method):
-    assert not is_chain(Skip())
+    assert not is_chain(Skip(), 1)
     assert_equal(method, problem(Skip), stop={"rounds": 30})
 
 

@@ -53,7 +53,7 @@ class Case:
         store = Store(self.objective.parameters, 40, torch.float64, torch.device("cpu"))
         task = self.task
         kernel = Gradients(store, task.objective, self.sampler, task.train_x, task.train_y)
-        assert (kernel._chain is not None) == is_chain(self.module)
+        assert (kernel._chain is not None) == is_chain(self.module, self.task.train_x.ndim - 1)
         if not chain:
             kernel._chain = None
         nodes = self.nodes(store)
@@ -114,7 +114,7 @@ CHAINS = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_chains_by_hand_by_vmap_and_by_autograd_agree(name):
     case = Case(CHAINS[name])
-    assert is_chain(case.module)
+    assert is_chain(case.module, case.task.train_x.ndim - 1)
     case.agree()
 
 
@@ -123,7 +123,7 @@ def test_images_are_flattened():
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 3)),
         data(shape=(1, 2, 3)),
     )
-    assert is_chain(case.module)
+    assert is_chain(case.module, case.task.train_x.ndim - 1)
     case.agree()
 
 
@@ -167,19 +167,11 @@ UNUSUAL = {
 }
 
 
-#: layers.py numbers the distinct children instead of walking the sequence.
-BUGS = ("named layers", "one activation used twice", "one linear layer used twice")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.xfail(strict=True)) if n in BUGS else n for n in UNUSUAL],
-)
+@pytest.mark.parametrize("name", UNUSUAL)
 def test_modules_that_only_look_like_chains_have_the_right_gradient(name):
     Case(UNUSUAL[name]).agree()
 
 
-@pytest.mark.xfail(strict=True, reason="layers.py: is_chain doesn't look at the inputs' shape")
 def test_a_linear_layer_on_unflattened_inputs_has_the_right_gradient():
     # Linear acts on the last dimension: outputs (batch, 2, 3).
     random = np.random.default_rng(0)

@@ -176,7 +176,6 @@ def test_logistic_regression_on_two_digits_starts_at_log_2_and_separates_them():
     assert last.test_accuracy > 0.9
 
 
-@pytest.mark.xfail(strict=True, reason="low_precision.py: a zero row gives nan in float32")
 def test_a_quantized_run_that_starts_at_zero_stays_finite():
     # Softmax regression starts at zero: the first message is the zero vector, in float32.
     given = Problem(dataset="digits", model="softmax", samples_per_worker=40)

@@ -61,14 +61,7 @@ class Sum(nn.Module):
         return x + x.sum(0)
 
 
-UNSEEN = pytest.mark.xfail(
-    strict=True, reason="objective.py: check() pads with the same two samples, whose mean is equal"
-)
-
-
-@pytest.mark.parametrize(
-    "layer", [Sum, pytest.param(Neighbour, marks=UNSEEN), pytest.param(Centre, marks=UNSEEN)]
-)
+@pytest.mark.parametrize("layer", [Sum, Neighbour, Centre])
 def test_a_layer_that_mixes_samples_is_refused(layer):
     text = refusal(nn.Sequential(nn.Linear(6, 4), layer(), nn.Tanh(), nn.Linear(4, 3)))
     assert "depends on the other samples of the batch" in text

@@ -72,9 +72,12 @@ class LowPrecision(Compressor):
 
     def _quantize(self, x: Tensor, uniform: Tensor) -> Tensor:
         order = 2.0 if self.norm == "2" else torch.inf
-        norm = torch.linalg.vector_norm(x, order, dim=-1, keepdim=True)
-        # The norm travels as a 32-bit float; it must not be smaller than any |x_k|.
-        norm = torch.nextafter(norm.float(), torch.full((), torch.inf)).to(x.dtype)
+        # In double precision, where no square overflows.
+        norm = torch.linalg.vector_norm(x, order, dim=-1, keepdim=True, dtype=torch.float64)
+        # It travels as a 32-bit float that must not be smaller than any |x_k|; what is smaller than
+        # the least normal float is sent as zero.
+        rounded = torch.nextafter(norm.float(), torch.full_like(norm, torch.inf).float())
+        norm = torch.where(norm >= torch.finfo(torch.float32).tiny, rounded, 0.0).to(x.dtype)
         scale = torch.where(norm > 0, self.levels / norm, 0.0)
         levels = uniform.add_(x.abs().mul_(scale)).floor_().clamp_(max=self.levels)
         return levels.mul_(norm / self.levels).copysign_(x)

@@ -6,7 +6,7 @@ The released code of QuanTimed-DSGD uses this form (grid = 10^-s). The error doe
 E||Q(x) - x||^2 <= d grid^2 / 4, the paper's assumption of a bounded quantizer.
 """
 
-from math import ceil, floor, log2
+from math import ceil, log2
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -38,14 +38,14 @@ class RandomRounding(Compressor):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.range < self.grid:
-            raise ValueError(f"range = {self.range:g}: must be at least grid = {self.grid:g}")
+        # Anything else would be cut off at the last level inside, and biased up to the range.
+        if abs(self.range / self.grid - self._most) > 1e-9 * self._most or not self._most:
+            raise ValueError(f"range = {self.range:g}: must be a multiple of grid = {self.grid:g}")
         return self
 
     @property
     def _most(self) -> int:
-        # The tolerance keeps range / grid = 4 / 0.001 at 4000 whatever the division's last bit is.
-        return floor(self.range / self.grid * (1 + 1e-12))
+        return round(self.range / self.grid)
 
     def size_bits(self, parameters: int) -> int:
         """d * ceil(log2(number of levels)), with 2 range / grid + 1 levels."""

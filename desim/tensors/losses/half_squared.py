@@ -14,4 +14,4 @@ class HalfSquared(Loss):
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses (batch,) of outputs and targets of the same shape (batch, ...)."""
-        return 0.5 * (outputs - targets).square().flatten(1).sum(-1)
+        return 0.5 * (outputs - targets).square().reshape(len(outputs), -1).sum(-1)

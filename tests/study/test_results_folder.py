@@ -1,0 +1,126 @@
+"""A results folder that can't be used is refused in one line, and nothing in it is lost."""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Call
+from tiny import sums, tiny, write
+
+import desim as simulator
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "results"
+    return simulator.run(simulator.from_table(tiny()), out, jobs=1, train=False)
+
+
+@pytest.fixture
+def results(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run without training in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    write(Path("tiny.toml"))
+    return Path(shutil.copytree(whole, "results"))
+
+
+def refused(desim: Call, results: Path, *options: object) -> str:
+    before = sums(results)
+    complaint = desim("run", "tiny.toml", "--out", results, "--jobs", 1, *options).complaint
+    assert sums(results) == before
+    return complaint
+
+
+def test_the_same_run_is_not_refused(results: Path, desim: Call) -> None:
+    before = sums(results)
+    ended = desim("run", "tiny.toml", "--out", results, "--no-train", "--quiet")
+    assert (ended.code, sums(results)) == (0, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ([], "train = False, now it is True"),
+        (["--no-train", "--threads", "2"], "threads = 1, now it is 2"),
+    ],
+)
+def test_other_options(options: list[str], part: str, results: Path, desim: Call) -> None:
+    complaint = refused(desim, results, *options)
+    assert complaint == f"--out = results: holds trials run with {part}; choose another folder"
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--seeds", "0,1"], "seeds = [0] instead of [0, 1]"),
+        (["--set", "cluster.workers=5"], "cluster.workers = 4 instead of 5"),
+        (["--set", "algorithms.QT.expected_batch=6"], "expected_batch = 5.0 instead of 6.0"),
+        (["--set", "stop={time_s=1}"], "stop.time_s = 'nothing' instead of 1.0"),
+        (["--set", "sweep={'problem.l2'=[0.5]}"], "'nothing' instead of 0.5"),
+    ],
+)
+def test_another_scenario(options: list[str], part: str, results: Path, desim: Call) -> None:
+    complaint = refused(desim, results, "--no-train", *options)
+    assert complaint.startswith("--out = results: holds another scenario, with ")
+    assert part in complaint
+    assert complaint.endswith("; choose another folder")
+
+
+def test_other_files(results: Path, desim: Call) -> None:
+    (results / "scenario.toml").unlink()
+    assert "must be empty or hold results of this scenario" in refused(desim, results)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"train": true}'])
+def test_a_spoilt_manifest(content: bytes, results: Path, desim: Call) -> None:
+    manifest = results / "trials" / "QT-seed0" / "manifest.json"
+    manifest.write_bytes(content)
+    complaint = refused(desim, results, "--no-train")
+    assert complaint.startswith(f"{manifest}: is no manifest of a trial; remove it")
+
+
+@pytest.mark.parametrize("content", [b"name =", b"\xff"])
+def test_a_spoilt_scenario(content: bytes, results: Path, desim: Call) -> None:
+    (results / "scenario.toml").write_bytes(content)
+    complaint = refused(desim, results, "--no-train")
+    assert complaint.startswith("results/scenario.toml: is no scenario (")
+
+
+@pytest.mark.parametrize("out", ["tiny.toml", "tiny.toml/below", "/proc/results"])
+def test_a_place_that_cannot_be_written(out: str, results: Path, desim: Call) -> None:
+    complaint = desim("run", "tiny.toml", "--out", out).complaint
+    assert complaint.startswith(f"--out = {out}: must be a folder that can be written (")
+
+
+def test_a_trial_that_cannot_be_written(results: Path, desim: Call) -> None:
+    trial = results / "trials" / "QT-seed0"
+    shutil.rmtree(trial)
+    trial.write_text("a file in the way")
+    complaint = refused(desim, results, "--no-train")
+    assert "--out = results: must be a folder that can be written (" in complaint
+    trial.unlink()
+    assert desim("run", "tiny.toml", "--out", results, "--no-train", "--quiet").code == 0
+
+
+def test_two_runs_at_the_same_time(results: Path, desim: Call) -> None:
+    other = os.open(results, os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert "another run is at work there" in refused(desim, results, "--no-train")
+    finally:
+        os.close(other)
+    assert desim("run", "tiny.toml", "--out", results, "--no-train", "--quiet").code == 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"jobs": 0}, {"threads": 0}, {"device": "nonsense"}, {"seeds": []}]
+)
+def test_bad_arguments_of_the_function(changes: dict[str, Any], results: Path) -> None:
+    before = sums(results)
+    scenario = simulator.from_table(tiny())
+    with pytest.raises(simulator.ScenarioError):
+        simulator.run(scenario, results, **changes)
+    assert sums(results) == before

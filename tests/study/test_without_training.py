@@ -1,0 +1,49 @@
+"""`--no-train`: the clock alone, without data, at the same times."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import Call
+from tiny import tiny, write
+
+import desim as simulator
+from desim.tensors.datasets.digits import Digits
+
+TIMES = ["trial", "algorithm", "seed", "time_s", "round", "steps", "samples", "bits_sent"]
+
+
+def no_data(_self: Digits) -> None:
+    raise AssertionError("the data was loaded")
+
+
+def test_two_thousand_workers_without_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, desim: Call
+) -> None:
+    monkeypatch.setattr(Digits, "load", no_data)
+    file, out = write(tmp_path / "tiny.toml", {"stop.rounds": 2}), tmp_path / "results"
+    options = ["--set", "cluster.workers=2000", "--no-train"]
+    ended = desim("run", file, "--out", out, "--jobs", 1, *options)
+    assert (ended.code, ended.err) == (0, "")
+    metrics = pq.read_table(out / "trials" / "DSGD-seed0" / "metrics.parquet").to_pandas()
+    assert metrics.steps.iloc[-1] == 2 * 2000
+    assert np.isnan(metrics.train_loss).all()
+    ended = desim("check", file, *options)
+    assert ended.code == 0
+    assert "2000" in ended.out
+    # The same numbers are refused where data is needed.
+    with pytest.raises(AssertionError, match="the data was loaded"):
+        simulator.run(simulator.from_table(tiny()), tmp_path / "other", jobs=1)
+
+
+def test_the_times_are_those_of_the_trained_run(tmp_path: Path) -> None:
+    scenario = simulator.from_table(tiny({"evaluate": {"every_s": 0.1}}))
+    trained = simulator.run(scenario, tmp_path / "trained", jobs=1)
+    clock = simulator.run(scenario, tmp_path / "clock", jobs=1, train=False)
+    for trial in ("DSGD-seed0", "QT-seed0"):
+        for file, columns in (("metrics.parquet", TIMES), ("timeline.parquet", None)):
+            one = pq.read_table(trained / "trials" / trial / file, columns=columns)
+            two = pq.read_table(clock / "trials" / trial / file, columns=columns)
+            assert one.num_rows > 3
+            assert one.equals(two)
