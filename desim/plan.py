@@ -15,7 +15,7 @@ from desim.tensors.compressors.none import NoCompressor
 _ROUNDS = 200
 
 #: ... or fewer, so that no more than so many messages are sent.
-_MESSAGES = 400_000
+_MESSAGES = 200_000
 
 
 @dataclass(frozen=True)

@@ -249,11 +249,15 @@ class Simulation:
             SimulationError: all workers wait for something that will never happen.
         """
         # What is alive now stays alive: without this, Python's garbage collector goes through all
-        # of torch's modules again and again, for nothing.
+        # of torch's modules again and again, for nothing. A trial makes few cycles but many
+        # objects, so the collector also comes less often.
+        threshold = gc.get_threshold()
         gc.freeze()
+        gc.set_threshold(100 * threshold[0], *threshold[1:])
         try:
             self._simulate()
         finally:
+            gc.set_threshold(*threshold)
             gc.unfreeze()
         self.network.settle()
         self._timeline.flush()

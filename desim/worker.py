@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from itertools import count
 from math import floor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import simpy
 from torch import Tensor
@@ -14,7 +14,7 @@ from desim.clock.network import Network
 from desim.clock.timeline import Timeline
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.tensors.refs import Draw, Plain, Ref
+from desim.tensors.refs import Draw, Node, Plain, Ref
 from desim.tensors.tape import Tape
 
 #: What a worker's generator yields and takes: simulated time passes at each `yield from`.
@@ -86,7 +86,7 @@ class Tensors:
         self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
     ) -> Ref:
         """A linear combination; what has been sent is one recorded operation each."""
-        nodes = [ref.node for ref in neighbours]
+        nodes = cast(list[Node], [ref.node for ref in neighbours])
         return Ref([(own_weight * f, n, w) for f, n, w in own.terms] + [(1.0, nodes, weights)])
 
     def record(self, ref: Ref, worker: int) -> None:

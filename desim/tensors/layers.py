@@ -131,6 +131,6 @@ def is_chain(module: nn.Module, input_dimensions: int) -> bool:
     )
 
 
-def _layers(module: nn.Module) -> dict[str, nn.Module | None]:
+def _layers(module: nn.Module) -> dict[str, nn.Module]:
     """The layers by their names; unlike `children()` it keeps one that stands there twice."""
-    return module._modules
+    return {name: layer for name, layer in module._modules.items() if layer is not None}

@@ -25,8 +25,8 @@ class Sampler:
 
     def __init__(self, streams: Streams, shards: Sequence[Indices], sampling: Sampling) -> None:
         self._streams, self._shards, self._sampling = streams, shards, sampling
-        self._sizes = np.array([len(shard) for shard in shards])
-        self._starts = np.concatenate([[0], np.cumsum(self._sizes)[:-1]])
+        self._sizes = np.array([len(shard) for shard in shards], np.uint64)
+        self._starts = np.cumsum([0, *map(len, shards)])
         self._flat = np.concatenate(shards)
         self._epochs: dict[int, tuple[int, Indices]] = {}
 
@@ -42,15 +42,15 @@ class Sampler:
             chosen = self._with_replacement(nodes, width)
         else:
             chosen = np.stack([self._in_epochs(node, width) for node in nodes])
-        batches = np.array([[node.batch] for node in nodes])
+        batches = np.array([node.batch for node in nodes])[:, None]
         return chosen, np.where(np.arange(width) < batches, 1.0 / batches, 0.0)
 
     def _with_replacement(self, nodes: Sequence[Gradient], width: int) -> Indices:
-        workers = np.array([node.worker for node in nodes])
-        steps = np.array([[node.step] for node in nodes])
-        words = self._streams.words("samples", workers[:, None], steps, np.arange(width))
-        offsets = (words % self._sizes[workers, None].astype(np.uint64)).astype(np.int64)
-        return self._flat[self._starts[workers, None] + offsets]
+        named = np.array([(node.worker, node.step) for node in nodes])
+        workers, steps = named[:, :1], named[:, 1:]
+        words = self._streams.words("samples", workers, steps, np.arange(width))
+        offsets = words % self._sizes[workers]
+        return self._flat[self._starts[workers] + offsets.astype(np.int64)]
 
     def _in_epochs(self, node: Gradient, width: int) -> Indices:
         size = int(self._sizes[node.worker])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections import defaultdict
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from torch import Tensor
@@ -126,7 +127,7 @@ class Tape:
 
     def _run(self, wave: list[Node]) -> None:
         """Evaluates ready nodes."""
-        wave.sort(key=_order)
+        wave.sort(key=attrgetter("order"))
         combinations = [n for n in wave if isinstance(n, Combination)]
         gradients = [n for n in wave if isinstance(n, Gradient)]
         maps: defaultdict[object, list[Map]] = defaultdict(list)
@@ -160,7 +161,3 @@ def _made_ready(wave: list[Node]) -> list[Node]:
         waiters, done.waiters = done.waiters, []
         ready += [node for node in waiters if not _waits(node)]
     return ready
-
-
-def _order(node: Node) -> int:
-    return node.order

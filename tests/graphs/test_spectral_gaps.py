@@ -67,7 +67,7 @@ def test_a_star_with_metropolis_weights():
 
 def test_too_many_workers_have_no_eigenvalues_and_need_a_safe_kappa():
     # A dense solution would take minutes; kappa above the largest degree needs none.
-    ring = build({"kind": "ring"}, 2001)
+    ring = build(Topology.parse("ring"), 2001)
     assert Mixing.parse("metropolis").build(ring).eigenvalues() is None
     assert Mixing.parse("metropolis").build(ring).spectral_gap() is None
     Mixing.parse({"kind": "laplacian", "kappa": 2.1}).build(ring)

@@ -6,26 +6,34 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import Call
 from tiny import sums, tiny, write
 
-import desim
+import desim as simulator
+from desim import study
+from desim.scenario import Trial
+from desim.simulation import Outcome
 
 CHANGES = {"seeds": [0, 1, 2], "stop.rounds": 200, "evaluate.every_rounds": 20}
+
+
+LINE = "desim: interrupted; the same command goes on where it stopped\n"
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole") / "results"
-    return desim.run(desim.from_table(tiny(CHANGES)), out, jobs=1)
+    return simulator.run(simulator.from_table(tiny(CHANGES)), out, jobs=1)
 
 
-@pytest.mark.parametrize(("jobs", "how"), [(1, "Ctrl-C"), (2, "Ctrl-C"), (2, "kill -9")])
-def test_what_is_finished_is_kept(jobs: int, how: str, whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
+def test_what_is_finished_is_kept(how: str, whole: Path, tmp_path: Path) -> None:
     file, out = write(tmp_path / "tiny.toml", CHANGES), tmp_path / "results"
     run = subprocess.Popen(
-        [Path(sys.executable).parent / "desim", "run", file, "--out", out, "--jobs", str(jobs)],
+        [Path(sys.executable).parent / "desim", "run", file, "--out", out, "--jobs", "2"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -41,14 +49,28 @@ def test_what_is_finished_is_kept(jobs: int, how: str, whole: Path, tmp_path: Pa
     kept = finished(out)
     assert 1 <= len(kept) < 6
     if how == "Ctrl-C":
-        assert run.returncode == 130
-        assert err == "desim: interrupted; the same command goes on where it stopped\n"
+        assert (run.returncode, err) == (130, LINE)
     assert not (out / "manifest.json").exists()
 
     before = {file: file.stat().st_mtime_ns for file in kept}
-    desim.run(desim.from_table(tiny(CHANGES)), out, jobs=1)
+    simulator.run(simulator.from_table(tiny(CHANGES)), out, jobs=1)
     assert sums(out) == sums(whole)
     assert {file: file.stat().st_mtime_ns for file in kept} == before
+
+
+def test_ctrl_c_with_one_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, desim: Call) -> None:
+    run_one = study.simulate
+
+    def interrupt(trial: Trial, **options: Any) -> Outcome:
+        if trial.name == "QT-seed0":
+            signal.raise_signal(signal.SIGINT)
+        return run_one(trial, **options)
+
+    monkeypatch.setattr(study, "simulate", interrupt)
+    out = tmp_path / "results"
+    ended = desim("run", write(tmp_path / "tiny.toml"), "--out", out, "--jobs", 1)
+    assert (ended.code, ended.err) == (130, LINE)
+    assert [file.parent.name for file in finished(out)] == ["DSGD-seed0"]
 
 
 def finished(out: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import copy
 import tomllib
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -116,12 +117,8 @@ def test_arbitrary_tables(table: Table) -> None:
 @given(st.sampled_from(PLACES), VALUES)
 def test_other_values_at_dotted_keys(path: tuple[str, ...], value: object) -> None:
     scenario = from_table(QUICKSTART)
-    try:
-        changed = scenario.with_values({".".join(path): value})
-    except ScenarioError as error:
-        assert str(error).strip()
-    else:
-        check_round_trip(changed)
+    with suppress(ScenarioError):
+        check_round_trip(scenario.with_values({".".join(path): value}))
 
 
 @pytest.mark.parametrize("name", list(bundled()))

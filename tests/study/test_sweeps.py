@@ -16,7 +16,7 @@ FAST = {"kind": "dedicated", "bandwidth_bps": 1e6}
 
 
 def trials(**sweep: object) -> list[Trial]:
-    table = tiny({"seeds": [0, 7], "sweep": {key: value for key, value in sweep.items()}})
+    table = tiny({"seeds": [0, 7], "sweep": sweep})
     return list(desim.from_table(table).trials())
 
 
