@@ -16,7 +16,8 @@ from desim.errors import DesimError, ModelError, ResultsError, ScenarioError, Si
 from desim.mixings.base import Mixing
 from desim.plan import Plan, plan
 from desim.scenario import Scenario, Trial, from_table, read
-from desim.simulation import Cluster, Evaluate, NetworkTable, Outcome, Setting, Simulation, Stop
+from desim.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.simulation import Outcome, Simulation
 from desim.step_sizes.base import StepSize
 from desim.study import Progress, run, simulate
 from desim.tensors.compressors.base import Compressor
@@ -43,7 +44,7 @@ __all__ = [
     "Mixing",
     "Model",
     "ModelError",
-    "NetworkTable",
+    "Network",
     "Outcome",
     "Partition",
     "Plan",

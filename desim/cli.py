@@ -143,14 +143,14 @@ def show(
     """Show a member's fields with their defaults and where it comes from."""
     from desim.registry import AXES, members, suggest
     from desim.scenario import Scenario
-    from desim.simulation import Cluster, Evaluate, NetworkTable, Stop
+    from desim.setting import Cluster, Evaluate, Network, Stop
     from desim.tensors.problem import Problem
 
     tables: dict[str, type[Table]] = {
         "scenario": Scenario,
         "problem": Problem,
         "cluster": Cluster,
-        "network": NetworkTable,
+        "network": Network,
         "stop": Stop,
         "evaluate": Evaluate,
     }

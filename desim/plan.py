@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from desim.scenario import Scenario, Trial
-from desim.simulation import Setting, Simulation, Stop
+from desim.setting import Setting, Stop
+from desim.simulation import Simulation
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from desim.algorithms.base import Algorithm
 from desim.errors import ScenarioError
 from desim.registry import Member, Table, explain, short, spelled, suggest
-from desim.simulation import Cluster, Evaluate, NetworkTable, Setting, Stop
+from desim.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.tensors.problem import Problem
 
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]  # a column of the results holds it
@@ -49,7 +49,7 @@ class Scenario(Table):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
     problem: Problem
     cluster: Cluster
-    network: NetworkTable
+    network: Network
     stop: Stop
     evaluate: Evaluate
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1, strict=False)]

@@ -4,125 +4,29 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Annotated, Literal, Self
+from typing import Literal
 
 import simpy
 import torch
-from pydantic import Field, model_validator
 from simpy.events import EventPriority
 
-from desim.algorithms.base import Algorithm
 from desim.clock.barrier import Barrier
-from desim.clock.compute.base import Compute, Speeds
-from desim.clock.links.base import LinkModel
+from desim.clock.compute.base import Speeds
 from desim.clock.network import Network
 from desim.clock.timeline import Sink, Timeline
 from desim.errors import SimulationError
-from desim.mixings.base import Mixing, Weights
-from desim.registry import Table
+from desim.setting import Setting
 from desim.streams import Streams
 from desim.tensors.evaluation import Evaluator, Measures
 from desim.tensors.kernels import kernels
-from desim.tensors.problem import Problem
 from desim.tensors.samples import Sampler
 from desim.tensors.tape import Tape
-from desim.topologies.base import Topology
 from desim.worker import NoTensors, Tensors, Worker
-
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 
 #: The tape is evaluated when so many gradients per worker have been recorded.
 _GRADIENTS_PER_WORKER = 4
 
 StoppedBy = Literal["time_s", "rounds", "steps", "target_train_loss", "diverged"]
-
-
-class Cluster(Table):
-    """The workers.
-
-    Attributes:
-        workers: how many.
-        compute: how fast each computes.
-    """
-
-    workers: Annotated[int, Field(ge=2)]
-    compute: Compute
-
-
-class NetworkTable(Table):
-    """What connects the workers.
-
-    Attributes:
-        topology: who sends to whom.
-        mixing: the weights of the average.
-        link: how a message travels.
-    """
-
-    topology: Topology
-    mixing: Mixing
-    link: LinkModel
-
-    def weights(self, workers: int, streams: Streams) -> Weights:
-        """The graph and its mixing matrix."""
-        return self.mixing.build(self.topology.build(workers, streams.generator("graph")))
-
-
-class Stop(Table):
-    """When a trial ends: at the first of these that is reached.
-
-    Attributes:
-        time_s: simulated seconds.
-        rounds: mean number of local steps per worker.
-        steps: local steps over all workers.
-        target_train_loss: training loss of the mean model, looked at when it is evaluated.
-    """
-
-    time_s: Positive | None = None
-    rounds: Count | None = None
-    steps: Count | None = None
-    target_train_loss: float | None = None
-
-    @model_validator(mode="after")
-    def _ends(self) -> Self:
-        if self.time_s is None and self.rounds is None and self.steps is None:
-            raise ValueError(
-                "must have time_s, rounds or steps, since a target loss may never be reached"
-            )
-        return self
-
-
-class Evaluate(Table):
-    """When the mean model is evaluated, besides the beginning and the end.
-
-    Attributes:
-        every_s: simulated seconds between evaluations.
-        every_rounds: mean local steps between evaluations.
-    """
-
-    every_s: Positive | None = None
-    every_rounds: Count | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.every_s is None) == (self.every_rounds is None):
-            raise ValueError(
-                f"every_s = {self.every_s}, every_rounds = {self.every_rounds}: give exactly one"
-            )
-        return self
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Everything that one trial depends on besides the machine."""
-
-    problem: Problem
-    cluster: Cluster
-    network: NetworkTable
-    stop: Stop
-    evaluate: Evaluate
-    algorithm: Algorithm
-    seed: int
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from desim.clock.links.base import Link, LinkModel
 from desim.clock.links.dedicated import DedicatedLink
 from desim.clock.timeline import KINDS, Columns
 from desim.registry import Member, members
-from desim.simulation import Cluster, Evaluate, NetworkTable, Outcome, Setting, Simulation, Stop
+from desim.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.simulation import Outcome, Simulation
 from desim.streams import Streams
 from desim.tensors.problem import Problem
 
@@ -88,7 +89,7 @@ def setting(
     return Setting(
         problem=problem,
         cluster=Cluster(workers=workers, compute=compute),
-        network=NetworkTable(topology=topology, mixing=mixing, link=link),
+        network=Network(topology=topology, mixing=mixing, link=link),
         stop=Stop(**(stop or {"rounds": 3})),
         evaluate=Evaluate(**(evaluate or {"every_rounds": 10**6})),
         algorithm=algorithm,

@@ -12,7 +12,8 @@ from rich.table import Table
 from torch import nn
 
 from desim.algorithms.base import Algorithm
-from desim.simulation import Cluster, Evaluate, NetworkTable, Setting, Simulation, Stop
+from desim.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.simulation import Simulation
 from desim.tensors.datasets.base import Data
 from desim.tensors.problem import Problem
 
@@ -45,7 +46,7 @@ def setting(features: int, algorithm: dict[str, Any], rounds: int, **changes: An
         cluster=Cluster(
             workers=workers, compute={"kind": "uniform-speed", "low": 10.0, "high": 90.0}
         ),
-        network=NetworkTable(
+        network=Network(
             topology=topology,
             mixing="laplacian",
             link={"kind": "dedicated", "bandwidth_bps": 1e6, "latency_s": 0.001},

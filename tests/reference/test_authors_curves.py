@@ -23,7 +23,8 @@ from desim.algorithms.dsgd import DSGD
 from desim.clock.compute.uniform_speed import UniformSpeed
 from desim.clock.links.dedicated import Dedicated
 from desim.mixings.laplacian import Laplacian
-from desim.simulation import Cluster, Evaluate, NetworkTable, Setting, Simulation, Stop
+from desim.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.simulation import Simulation
 from desim.step_sizes.constant import Constant
 from desim.tensors.datasets.base import Data
 from desim.tensors.partitions.base import Partition
@@ -131,7 +132,7 @@ def rows_of(algorithm: Algorithm, rounds: int, every: int) -> dict[str, npt.NDAr
             regulariser=ridge_without_biases,
         ),
         Cluster(workers=WORKERS, compute=UniformSpeed(low=10.0, high=90.0)),
-        NetworkTable(
+        Network(
             topology=GivenGraph(adjacency=inputs()["adjacency"]),
             mixing=Laplacian(margin=2.0),
             link=Dedicated(bandwidth_bps=size_bits / MESSAGE_S),

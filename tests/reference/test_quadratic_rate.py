@@ -32,7 +32,8 @@ from desim.algorithms.quantimed_dsgd import QuanTimedDSGD
 from desim.clock.compute.uniform_speed import UniformSpeed
 from desim.clock.links.dedicated import Dedicated
 from desim.mixings.uniform import Uniform
-from desim.simulation import Cluster, Evaluate, NetworkTable, Setting, Simulation, Stop
+from desim.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.simulation import Simulation
 from desim.step_sizes.strongly_convex import StronglyConvex
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
@@ -64,7 +65,7 @@ PROBLEM = Problem(
     samples_per_worker=2,
     dtype="float64",
 )
-NETWORK = NetworkTable(topology=Exponential(), mixing=Uniform(), link=Dedicated(bandwidth_bps=1e9))
+NETWORK = Network(topology=Exponential(), mixing=Uniform(), link=Dedicated(bandwidth_bps=1e9))
 
 
 class RoundingDown(Compressor):

@@ -65,7 +65,7 @@ def scenario(**problem: object) -> desim.Scenario:
             **{"dataset": data(), "model": Line(), "loss": absolute, "l2": 0.01} | problem
         ),
         cluster=desim.Cluster(workers=4, compute={"kind": "constant", "speed_sps": 10.0}),
-        network=desim.NetworkTable(
+        network=desim.Network(
             topology="ring",
             mixing="metropolis",
             link={"kind": "dedicated", "bandwidth_bps": 1000.0},
