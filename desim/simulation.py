@@ -23,7 +23,8 @@ from desim.tensors.samples import Sampler
 from desim.tensors.tape import Tape
 from desim.worker import NoTensors, Tensors, Worker
 
-#: The tape is evaluated when so many gradients per worker have been recorded.
+#: The tape is evaluated when so many gradients per worker have been recorded. It hardly matters:
+#: between 1 and 32 the time per round differs by less than 10%.
 _GRADIENTS_PER_WORKER = 4
 
 StoppedBy = Literal["time_s", "rounds", "steps", "target_train_loss", "diverged"]

@@ -26,7 +26,9 @@ Numbers = npt.NDArray[np.float64]
 #: shares of 0.17 for 300 outputs, 0.1 for 100 and 0.05 for 50.
 _SPARSE_BELOW = 0.1
 
-#: Private sources are added one rank after another while there are at most so many per output.
+#: Private sources are added one rank after another while there are at most so many per output. A
+#: synchronous round has two (own model and gradient); in the product they would make it a third
+#: slower. Asynchronous workers, few at a time, gain nothing and lose 5% with each rank above two.
 _MOST_RANKS = 3
 
 #: A block's sources take at most so many bytes: half of a 2 MiB second-level cache.

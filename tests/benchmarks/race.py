@@ -14,6 +14,7 @@ from torch import nn
 from desim.algorithms.base import Algorithm
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.simulation import Simulation
+from desim.streams import Streams
 from desim.tensors.datasets.base import Data
 from desim.tensors.problem import Problem
 
@@ -36,9 +37,10 @@ Times = list[float]
 def setting(features: int, algorithm: dict[str, Any], rounds: int, **changes: Any) -> Setting:
     """A trial on random data."""
     workers = changes.pop("workers", WORKERS)
+    samples = changes.pop("samples", SAMPLES)
     topology = changes.pop("topology", {"kind": "erdos-renyi", "p": 0.4})
     random = np.random.default_rng(0)
-    x = random.random((workers * SAMPLES, features), np.float32)
+    x = random.random((workers * samples, features), np.float32)
     y = random.integers(0, CLASSES, len(x))
     problem = {"model": {"kind": "mlp", "hidden": (HIDDEN,)}} | changes
     return Setting(
@@ -61,13 +63,17 @@ def setting(features: int, algorithm: dict[str, Any], rounds: int, **changes: An
 class Desim:
     """A trial; `train=False` runs the clock alone. The timeline is on.
 
-    What is timed is the time between ends of rounds as the trial itself reports them, after the
-    first WARM_UP rounds: building the trial and the evaluations at its beginning and end are not in
-    it, everything else is.
+    What is timed is the processor time between ends of rounds as the trial itself reports them,
+    after the first WARM_UP rounds: building the trial and the evaluations at its beginning and end
+    are not in it, everything else is. On a quiet machine it is the time on the wall, since there is
+    one thread; on a busy one it isn't spoiled by whoever else has the processor.
     """
 
     def __init__(self, setting: Setting, *, train: bool = True) -> None:
         self._setting, self._train = setting, train
+        workers = setting.cluster.workers
+        graph = setting.network.topology.build(workers, Streams(setting.seed).generator("graph"))
+        self.messages_per_round = sum(len(row) for row in graph.neighbours)
 
     def __call__(self) -> Times:
         stamps: list[float] = []
