@@ -115,7 +115,11 @@ class Combinations:
         with warnings.catch_warnings():  # torch calls its sparse matrices "beta" once a process
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
             return columns, torch.sparse_csr_tensor(
-                begins.to(like.device), torch.from_numpy(place).to(like.device), values, shape
+                begins.to(like.device),
+                torch.from_numpy(place).to(like.device),
+                values,
+                shape,
+                check_invariants=False,  # right by construction; torch warns where nothing is said
             )
 
     def _addend(self, rank: Entries, outputs: int) -> tuple[Index, Tensor | None, Tensor]:

@@ -50,7 +50,8 @@ class Sampler:
         workers, steps = named[:, :1], named[:, 1:]
         words = self._streams.words("samples", workers, steps, np.arange(width))
         offsets = words % self._sizes[workers]
-        return self._flat[self._starts[workers] + offsets.astype(np.int64)]
+        chosen: Indices = self._flat[self._starts[workers] + offsets.astype(np.int64)]
+        return chosen
 
     def _in_epochs(self, node: Gradient, width: int) -> Indices:
         size = int(self._sizes[node.worker])
