@@ -68,6 +68,7 @@ def applied() -> Iterator[None]:
         **sns.axes_style("ticks"),
         **sns.plotting_context("notebook", font_scale=1.0),
         "axes.grid": True,
+        "text.parse_math": False,  # a label may hold dollar signs
         "axes.spines.right": False,
         "axes.spines.top": False,
         "grid.color": "0.9",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from analysis.comparison import compare
@@ -135,7 +136,7 @@ def summary_table(table: pd.DataFrame, title: str = "") -> Table:
     if "note" in cells:
         told = cells[cells["note"] != ""]
         rendered.caption = "\n".join(
-            f"{', '.join(row[name] for name in [*asked, 'algorithm'])}: {row['note']}"
+            escape(f"{', '.join(row[name] for name in [*asked, 'algorithm'])}: {row['note']}")
             for row in told.to_dict("records")
         )
         cells = cells.drop(columns="note")
@@ -151,7 +152,7 @@ def summary_table(table: pd.DataFrame, title: str = "") -> Table:
     for row, begins in zip(cells.itertuples(index=False), first, strict=True):
         if begins:
             rendered.add_section()
-        rendered.add_row(*row)
+        rendered.add_row(*map(escape, row))
     return rendered
 
 

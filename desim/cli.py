@@ -119,7 +119,8 @@ def list_(
     axis: Annotated[str | None, typer.Argument(help="algorithms, compressors, ...")] = None,
 ) -> None:
     """List what scenarios can be made of, with a line of help each."""
-    from desim.registry import AXES, first_line, members, suggest
+    from desim.phrases import suggest
+    from desim.registry import AXES, first_line, members
     from desim.scenario import bundled
 
     console, names = Console(), [*AXES, "scenarios"]
@@ -141,7 +142,8 @@ def show(
     name: Annotated[str, typer.Argument(help="A kind, such as quantimed-dsgd; or a table.")],
 ) -> None:
     """Show a member's fields with their defaults and where it comes from."""
-    from desim.registry import AXES, members, suggest
+    from desim.phrases import suggest
+    from desim.registry import AXES, members
     from desim.scenario import Scenario
     from desim.setting import Cluster, Evaluate, Network, Stop
     from desim.tensors.problem import Problem

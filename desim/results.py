@@ -28,7 +28,7 @@ import tomli_w
 
 from desim.clock.timeline import DTYPES, KINDS, Columns
 from desim.errors import ResultsError
-from desim.registry import short
+from desim.phrases import short
 from desim.scenario import Scenario, Trial
 from desim.simulation import Outcome
 

@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from desim.algorithms.base import Algorithm
 from desim.errors import ScenarioError
-from desim.registry import Member, Table, explain, short, spelled, suggest
+from desim.phrases import short, spelled, suggest
+from desim.registry import Member, Table, explain
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.tensors.problem import Problem
 
@@ -172,12 +173,12 @@ def read(name: str | Path) -> Scenario:
     """
     path = find(name)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: can't be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{path}: is no TOML: {error}") from None
-    return from_table(_anchored(table, path.resolve().parent))
+    return from_table(anchored(table, path.resolve().parent))
 
 
 def bundled() -> dict[str, Path]:
@@ -212,16 +213,14 @@ def _of_one_type(values: list[Any]) -> list[Any]:
     return values
 
 
-def _anchored(table: Any, folder: Path) -> Any:
+def anchored(table: Any, folder: Path, key: str = "") -> Any:
     """The table with every `file` made absolute: a relative one is meant from its folder."""
     if isinstance(table, dict):
-        return {
-            key: str(folder / value)
-            if key == "file" and isinstance(value, str)
-            else _anchored(value, folder)
-            for key, value in table.items()
-        }
-    return [_anchored(item, folder) for item in table] if isinstance(table, list) else table
+        return {key: anchored(value, folder, key) for key, value in table.items()}
+    if isinstance(table, list):
+        return [anchored(item, folder, key) for item in table]
+    is_file = isinstance(table, str) and key.rpartition(".")[2] == "file"
+    return str(folder / table) if is_file else table
 
 
 class _Change(NamedTuple):

@@ -22,11 +22,11 @@ class Cluster(Table):
     """The workers.
 
     Attributes:
-        workers: how many.
+        workers: how many, from 2 to a million.
         compute: how fast each computes.
     """
 
-    workers: Annotated[int, Field(ge=2)]
+    workers: Annotated[int, Field(ge=2, le=1_000_000)]
     compute: Compute
 
 

@@ -16,9 +16,9 @@ import loky
 import numpy as np
 import torch
 
-from desim.errors import ScenarioError
+from desim.errors import ScenarioError, SimulationError
 from desim.results import ResultsFolder
-from desim.scenario import Scenario, Trial, read
+from desim.scenario import Scenario, Trial, anchored, read
 from desim.simulation import Outcome, Simulation
 from desim.streams import Streams
 
@@ -103,7 +103,7 @@ def prepared(
     if not isinstance(scenario, Scenario):
         scenario = read(scenario)
     changes = {**(values or {}), **({"seeds": list(seeds)} if seeds is not None else {})}
-    return scenario.with_values(changes)
+    return scenario.with_values(anchored(changes, Path.cwd()))
 
 
 def check_device(device: str) -> None:
@@ -213,6 +213,11 @@ def _parallel(work: list[_Work], jobs: int, report: _Report) -> None:
             report.update()
             for future in done:
                 future.result()
+    except loky.process_executor.TerminatedWorkerError:
+        raise SimulationError(
+            f"--jobs = {jobs}: a trial was killed from outside (no memory left?); "
+            "the same command with fewer jobs goes on where this one stopped"
+        ) from None
     finally:
         # After an error or Ctrl-C the trials that still run are given up: what is finished stays.
         pool.shutdown(wait=True, kill_workers=True)

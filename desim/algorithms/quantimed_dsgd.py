@@ -28,6 +28,7 @@ class QuanTimedDSGD(Algorithm):
     """
 
     kind: ClassVar[str] = "quantimed-dsgd"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"expected_batch": 20.0},)
 
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     expected_batch: Annotated[float, Field(gt=0)] | None = None

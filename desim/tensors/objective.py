@@ -93,6 +93,9 @@ class Objective:
         return torch.cat([p.detach().reshape(-1) for p in self.module.parameters()])
 
 
+_LOSS = "the loss"
+
+
 def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
     """Tries the gradient of two workers on two samples, with and without padding.
 
@@ -114,7 +117,7 @@ def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
         layer.register_forward_pre_hook(enter(_layer(name, layer)))
         for name, layer in layers.items()
     ]
-    hooks.append(objective.module.register_forward_hook(enter("the loss")))
+    hooks.append(objective.module.register_forward_hook(enter(_LOSS)))
     row = objective.pack()
     parameters = objective.unpack(row.repeat(2, 1))
     pairs = torch.tensor([[0, 1], [1, 0]], device=inputs.device)
@@ -144,6 +147,8 @@ def _layer(name: str, layer: nn.Module) -> str:
 
 
 def _refusal(where: str, why: str) -> str:
+    if where == _LOSS:
+        return f"problem.loss: doesn't fit the model's outputs and the targets: {why}"
     return (
         f"problem.model: {where} can't be differentiated for many workers at once: {why}; "
         "use layers without state across samples (GroupNorm or LayerNorm for BatchNorm, no Dropout)"

@@ -31,7 +31,7 @@ class EdgeList(Topology):
         key = f"network.topology.file = {self.file!r}"
         try:
             lines = Path(self.file).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: no text, or no path
             raise ScenarioError(f"{key}: can't be read ({error})") from None
         graph = nx.empty_graph(workers)
         for number, line in enumerate(lines, 1):

@@ -12,7 +12,6 @@ from conftest import Call
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from desim.algorithms.quantimed_dsgd import QuanTimedDSGD
 from desim.registry import AXES, Member, find, first_line, members
 from desim.scenario import bundled
 
@@ -20,13 +19,10 @@ ALL = [pytest.param(axis, kind, id=f"{axis}-{kind}") for axis in AXES for kind i
 #: What is tried for a field without a default that no example of the member fills.
 GUESSES = (1, 0.25, "edges.txt", [1, 2])
 
-#: Fields that have a default each but can't all be left out.
-GIVEN: dict[type[Member], dict[str, Any]] = {QuanTimedDSGD: {"expected_batch": 20}}
-
 
 def filled(cls: type[Member], example: Mapping[str, Any]) -> dict[str, Any]:
     """An example with a value for every field that must be there."""
-    table = {**GIVEN.get(cls, {}), **example}
+    table = dict(example)
     for name, field in cls.model_fields.items():
         if field.is_required() and name not in table:
             table[name] = guess(field)

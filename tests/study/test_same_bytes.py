@@ -107,8 +107,6 @@ def test_the_command_line_with_two_jobs_gives_the_same_bytes(
     assert "results:" in ended.out
     assert sums(out) == sums(whole)
     assert (out / "report" / "report.md").is_file()
-    # A second time there is nothing to do, and nothing to say.
-    assert desim("run", file, "--out", out, "--quiet") == (0, "", "")
     ended = desim("report", out)
     assert ended.code == 0
     assert "results:" in ended.out

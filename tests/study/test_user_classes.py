@@ -9,6 +9,8 @@ from conftest import Call
 from tiny import sums, write
 
 SOURCE = '''
+import os
+import signal
 from itertools import count
 from typing import Annotated
 
@@ -50,6 +52,14 @@ class Fails(MyDSGD):
     def worker(self, me):
         yield from me.compute(me.initial_model(), self.batch)
         raise RuntimeError("a mistake of the user's")
+
+
+class IsKilled(MyDSGD):
+    """Takes more memory than there is."""
+
+    def worker(self, me):
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield
 
 
 class WaitsForever(MyDSGD):
@@ -112,23 +122,17 @@ def test_workers_that_wait_forever(desim: Call) -> None:
     assert "all workers wait" in complaint
 
 
+def test_a_process_that_is_killed(desim: Call) -> None:
+    write(Path("tiny.toml"), {"algorithms.0.kind": "my_methods:IsKilled"})
+    complaint = desim("run", "tiny.toml", "--out", "results", "--jobs", 2).complaint
+    assert complaint.startswith("--jobs = 2: a trial was killed from outside")
+
+
 def test_a_mistake_in_ones_own_class_keeps_its_traceback(desim: Call) -> None:
     # A bug is no bad input: its author wants to see the line.
-    write(
-        Path("tiny.toml"),
-        {
-            "algorithms.1.kind": "my_methods:Fails",
-            "algorithms.1.batch": 5,
-            "algorithms.1.expected_batch": 5,
-        },
-    )
-    Path("tiny.toml").write_text(
-        "\n".join(
-            line
-            for line in Path("tiny.toml").read_text().splitlines()
-            if not line.startswith("expected_batch")
-        ).partition("[algorithms.compressor]")[0]
-    )
+    step = {"kind": "constant", "alpha": 0.5}
+    fails = {"kind": "my_methods:Fails", "label": "QT", "step_size": step}
+    write(Path("tiny.toml"), {"algorithms.1": fails})
     with pytest.raises(RuntimeError, match="a mistake of the user's"):
         desim("run", "tiny.toml", "--out", "results", "--jobs", 1)
     assert Path("results/trials/DSGD-seed0/manifest.json").is_file()

@@ -38,6 +38,8 @@ class RandomRounding(Compressor):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.range / self.grid < 2**31:
+            raise ValueError(f"range = {self.range:g}: must be less than 2^31 times the grid")
         # Anything else would be cut off at the last level inside, and biased up to the range.
         if abs(self.range / self.grid - self._most) > 1e-9 * self._most or not self._most:
             raise ValueError(f"range = {self.range:g}: must be a multiple of grid = {self.grid:g}")

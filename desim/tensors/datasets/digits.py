@@ -4,10 +4,10 @@ Alpaydin, Kaynak 1998, 'Optical Recognition of Handwritten Digits' (UCI Machine 
 Repository); these are its 1,797 test images.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from desim.tensors.datasets.base import Data, Dataset, Shape
 
@@ -27,6 +27,12 @@ class Digits(Dataset):
 
     classes: Annotated[tuple[Digit, ...], Field(min_length=2, strict=False)] = tuple(range(10))
     test_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes = {list(self.classes)}: must be different digits")
+        return self
 
     def shape(self) -> Shape:
         """64 pixels; as many outputs as classes."""
