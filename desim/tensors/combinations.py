@@ -90,7 +90,9 @@ class Combinations:
                 out.zero_()
             for index, users, factor in private:
                 rows = self._rows(2, block, index)
-                if users is None:
+                if isinstance(factor, float):
+                    out.add_(rows, alpha=factor)
+                elif users is None:
                     out.addcmul_(rows, factor)
                 else:
                     out.index_add_(0, users, rows * factor)
@@ -122,13 +124,18 @@ class Combinations:
                 check_invariants=False,  # right by construction; torch warns where nothing is said
             )
 
-    def _addend(self, rank: Entries, outputs: int) -> tuple[Index, Tensor | None, Tensor]:
-        """Where private sources lie, to which outputs they go (None: to each), their factors."""
+    def _addend(self, rank: Entries, outputs: int) -> tuple[Index, Tensor | None, Tensor | float]:
+        """Where private sources lie, to which outputs they go (None: to each), their factors.
+
+        One number where it is the same for all outputs, as a gradient's is: that is faster.
+        """
         data = self._store.data
         users = None
         if len(rank.outputs) < outputs:
             users = torch.from_numpy(rank.outputs).to(data.device)
         index = self._store.index(rank.sources[rank.columns].tolist())
+        if users is None and (rank.values == rank.values[0]).all():
+            return index, users, float(rank.values[0])
         return index, users, torch.from_numpy(rank.values[:, None]).to(data)
 
     def _rows(self, which: int, block: Tensor, index: slice | Tensor) -> Tensor:

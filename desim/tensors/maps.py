@@ -37,7 +37,6 @@ class Uniforms:
         self._half = torch.tensor(0.5 + self._cell / 2, dtype=dtype)
         self._bits = np.random.SFC64(0)
         self._state = self._bits.state
-        self._words = np.empty(0, np.uint64)  # kept: fresh memory costs a page fault per 4 KiB
 
     def keys(self, draws: Sequence[Draw]) -> Keys:
         """Where each draw's stream starts, shape (len(draws), 4); draws share a purpose."""
@@ -48,17 +47,17 @@ class Uniforms:
 
     def fill(self, out: Tensor, keys: Keys) -> None:
         """Fills out, shape (len(keys), d)."""
-        bits, state = self._bits, self._state
-        per_row = -(-out.shape[1] * self._integer.itemsize // 8)
-        if len(self._words) < len(keys) * per_row:
-            self._words = np.empty(len(keys) * per_row, np.uint64)
-        words = self._words[: len(keys) * per_row].reshape(len(keys), per_row)
-        for row, key in zip(words, keys, strict=True):
+        bits, state, columns = self._bits, self._state, out.shape[1]
+        words = -(-columns * self._integer.itemsize // 8)
+        on_host = out.device.type == "cpu"
+        integers = out.numpy() if on_host else np.empty(out.shape, self._integer)
+        for row, key in zip(integers, keys, strict=True):
             # The words of a key are mixed well: nothing has to be thrown away first.
             state["state"]["state"] = key
             bits.state = state
-            row[:] = bits.random_raw(per_row)
-        out.copy_(torch.from_numpy(words.view(self._integer)[:, : out.shape[1]]))
+            row[:] = bits.random_raw(words).view(self._integer)[:columns]
+        if not on_host:
+            out.copy_(torch.from_numpy(integers))
         torch.add(self._half, out, alpha=self._cell, out=out)
 
 
