@@ -75,14 +75,15 @@ class Network:
             first, last_left = min(first, departs), max(last_left, left)
             self._timeline.receive(link.targets, source, departs, arrives, step, bits)
             for boxes, place, degree in link.ends:
-                box = boxes.get(step)
-                if box is None:
+                try:  # most often it is there: the receiver's other neighbours have sent
+                    box = boxes[step]
+                except KeyError:
                     box = boxes[step] = Mailbox(degree)
                 box.messages[place] = message
                 if arrives > box.complete_s:
                     box.complete_s = arrives
-                box.missing -= 1
-                if not box.missing and box.waiter is not None:
+                missing = box.missing = box.missing - 1
+                if not missing and box.waiter is not None:
                     box.waiter.succeed_in(box.complete_s - now)
         total = bits * self._degrees[source]
         self.bits_sent += total

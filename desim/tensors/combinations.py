@@ -8,6 +8,7 @@ Everything is done in blocks of columns, so that the sources of a block stay in 
 import warnings
 from collections.abc import Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -161,12 +162,15 @@ def _product(weights: Tensor, rows: Tensor, out: Tensor) -> None:
 def entries(nodes: Sequence[Combination]) -> Entries:
     """The coefficients of operations on their sources."""
     inputs = list(chain.from_iterable([node.inputs for node in nodes]))
-    values = np.array(list(chain.from_iterable([node.coefficients for node in nodes])), np.float64)
+    count = len(inputs)
+    values = np.fromiter(
+        chain.from_iterable([node.coefficients for node in nodes]), np.float64, count
+    )
     outputs = np.repeat(np.arange(len(nodes)), [len(node.inputs) for node in nodes])
-    rows = np.array([source.row for source in inputs], np.int64)
+    rows = np.fromiter(map(attrgetter("row"), inputs), np.int64, count)
     # Distinct rows by marking, which takes a tenth of the time of sorting them.
     place = np.full(rows.max(initial=-1) + 1, -1)
-    place[rows] = np.arange(len(inputs))
+    place[rows] = np.arange(count)
     distinct = np.flatnonzero(place >= 0)
     sources = distinct[np.argsort([inputs[i].order for i in place[distinct].tolist()])]
     place[sources] = np.arange(len(sources))
