@@ -124,7 +124,7 @@ def _method(trial: Trial, parameters: int, messages_per_round: int) -> MethodPla
     setting = trial.setting
     algorithm = setting.algorithm
     compressor: Compressor = getattr(algorithm, "compressor", NoCompressor())
-    bits = compressor.size_bits(parameters)
+    bits = compressor.sent_bits(parameters)
     alpha, epsilon = algorithm.step_size.at(setting.stop.rounds)
     rounds = max(1, min(_ROUNDS, _MESSAGES // max(1, messages_per_round)))
     return MethodPlan(

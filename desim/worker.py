@@ -241,7 +241,7 @@ class Worker:
         compressor = compressor or NoCompressor()
         step = next(self._compressions)
         content = self._plane.compress(model, compressor, self.id, step)
-        return Message(content, compressor.size_bits(self._plane.parameters))
+        return Message(content, compressor.sent_bits(self._plane.parameters))
 
     def broadcast(self, message: Message, tag: int) -> None:
         """Sends to all neighbours, who `gather` it under the tag; takes no time of the worker's."""

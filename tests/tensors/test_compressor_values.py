@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from builders import examples, label
 from pydantic import ValidationError
 
 from desim.tensors.compressors.base import Compressor
@@ -159,3 +160,11 @@ def test_floats_as_wide_as_the_models_are_exact(bits, dtype, exact):
     assert compressor.exact_for(dtype) == exact
     rows = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=dtype)
     assert torch.equal(compressor(rows, uniform=None), rows) == exact
+
+
+@pytest.mark.parametrize("compressor", examples("compressors"), ids=label)
+def test_bits_are_billed_instead_of_the_exact_size_only_where_asked(compressor):
+    assert compressor.sent_bits(1000) == compressor.size_bits(1000)
+    billed = Compressor.parse({**compressor.table(), "billed_bits": 3})
+    assert billed.sent_bits(1000) == 3000
+    assert billed.size_bits(1000) == compressor.size_bits(1000)

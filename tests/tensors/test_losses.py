@@ -7,6 +7,7 @@ import torch
 from builders import examples, label
 
 from desim.tensors.losses.base import Loss
+from desim.tensors.losses.binary_cross_entropy import BinaryCrossEntropy
 from desim.tensors.losses.cross_entropy import CrossEntropy
 from desim.tensors.losses.half_squared import HalfSquared
 from desim.tensors.losses.logistic import Logistic
@@ -63,6 +64,20 @@ def test_cross_entropy_of_large_outputs_does_not_overflow():
     assert CrossEntropy()(outputs, torch.tensor([0, 0])).tolist() == [0, 1000]
     gradient = CrossEntropy().gradient(outputs, torch.tensor([0, 0]), torch.ones(2))
     assert gradient.tolist() == [[0, 0], [-1, 1]]
+
+
+def test_binary_cross_entropy_by_hand():
+    # Class 1 is right: no, yes, no with probabilities 1/2, 2/3, 1/4.
+    outputs = torch.tensor([[0.0, log(2), -log(3)]]).double()
+    losses = BinaryCrossEntropy()(outputs, torch.tensor([1]))
+    assert losses.tolist() == pytest.approx([log(2) + log(3 / 2) + log(4 / 3)])
+    gradient = BinaryCrossEntropy().gradient(
+        outputs, torch.tensor([1]), torch.tensor([2.0]).double()
+    )
+    assert gradient.tolist()[0] == pytest.approx([1, -2 / 3, 1 / 2])
+    far = torch.tensor([[800.0, -800.0]])
+    assert BinaryCrossEntropy()(far, torch.tensor([0])).tolist() == [0]
+    assert BinaryCrossEntropy()(far, torch.tensor([1])).tolist() == [1600]
 
 
 def test_logistic_by_hand():

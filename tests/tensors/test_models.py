@@ -1,5 +1,6 @@
 """Models: sizes, starting points, and what they refuse."""
 
+import numpy as np
 import pytest
 import torch
 from builders import examples, label, problem
@@ -7,7 +8,7 @@ from torch import nn
 
 from desim.errors import ScenarioError
 from desim.streams import Streams
-from desim.tensors.datasets.base import Shape
+from desim.tensors.datasets.base import Data, Shape
 from desim.tensors.models.base import Model
 from desim.tensors.problem import Problem
 
@@ -22,9 +23,62 @@ def parameters(model, **changes):
 
 @pytest.mark.parametrize("model", examples("models"), ids=label)
 def test_a_model_takes_a_batch_of_inputs(model):
-    module = model.build(Shape((2,), 2))
-    assert len(module(torch.ones(5, 2))) == 5
+    try:
+        shape = Shape((2,), 2)
+        module = model.build(shape)
+    except ScenarioError:  # the models of images
+        shape = Shape((3, 9, 8), 2)
+        module = model.build(shape)
+    assert len(module(torch.ones(5, *shape.inputs))) == 5
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+@pytest.mark.parametrize("model", examples("models"), ids=label)
+def test_a_models_gradient_can_be_taken_for_many_workers_at_once(model):
+    """Problem.task tries it; a layer that mixes the samples of a batch would be refused."""
+    x = np.random.default_rng(0).random((8, 1, 8, 8), np.float32)
+    y = np.array([0, 1] * 4)
+    if model.kind == "quadratic":
+        x, y = x[:, 0, 0], np.zeros((8, 8), np.float32)
+    given = Problem(dataset=Data(x, y, x[:0], y[:0]), model=model)
+    assert given.task(2, Streams(0), torch.device("cpu")).objective.parameters > 0
+
+
+def test_sizes_of_image_models():
+    """By hand: 3 x 3 kernels and biases, then what is left after two poolings."""
+    conv = Model.parse({"kind": "convolutional", "channels": [8, 16], "hidden": 32})
+    assert parameters_of(conv.build(Shape((1, 28, 28), 10))) == (
+        (9 * 8 + 8) + (9 * 8 * 16 + 16) + (16 * 49 * 32 + 32) + (32 * 10 + 10)
+    )
+    # ResNet-20 of He et al. has 0.27 million parameters (their table 6).
+    resnet = Model.parse({"kind": "resnet", "blocks": 3})
+    assert parameters_of(resnet.build(Shape((3, 32, 32), 10))) == pytest.approx(0.27e6, rel=0.02)
+
+
+def parameters_of(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_image_models_refuse_what_is_too_small_or_no_image():
+    with pytest.raises(ScenarioError, match=r"at least 4 x 4 pixels.*are 1 x 3 x 8; .*flatten"):
+        Model.parse("convolutional").build(Shape((1, 3, 8), 10))
+    with pytest.raises(ScenarioError, match="the data set's inputs are 784"):
+        Model.parse("resnet").build(Shape((784,), 10))
+
+
+def test_the_initial_range_of_a_perceptron():
+    torch.manual_seed(0)
+    table = {"kind": "mlp", "hidden": [40, 30]}
+    one = Model.parse({**table, "init_range": 0.5}).build(Shape((50,), 10))
+    each = Model.parse({**table, "init_range": [0.1, 1, 2.0]}).build(Shape((50,), 10))
+    for module, bounds in ((one, (0.5, 0.5, 0.5)), (each, (0.1, 1.0, 2.0))):
+        for layer, bound in zip(module[::2], bounds, strict=True):
+            for parameter in (layer.weight, layer.bias):
+                # The largest of k uniform numbers: less than 0.7 of the bound in 10 only at 3 %.
+                assert 0.7 * bound < parameter.abs().max() <= bound
+            assert abs(float(layer.weight.detach().mean())) < 0.2 * bound
+    with pytest.raises(ValueError, match="one number for each of the 3 layers"):
+        Model.parse({**table, "init_range": [0.1, 1.0]})
 
 
 def test_the_papers_network_has_39760_parameters():

@@ -1,8 +1,9 @@
 """What a compressor is."""
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from desim.registry import Member
@@ -10,6 +11,10 @@ from desim.registry import Member
 
 class Compressor(Member):
     """Q: a random (or not) function of a model, and its exact size on the wire.
+
+    Attributes:
+        billed_bits: charges the clock so many bits per parameter instead of the exact size; left
+            out, the exact size. It is there to repeat experiments that counted otherwise.
 
     Class attributes:
         error: "none", "bounded" (E||Q(x) - x||^2 <= sigma^2 whatever x is) or "relative"
@@ -23,9 +28,17 @@ class Compressor(Member):
     unbiased: ClassVar[bool]
     random: ClassVar[bool]
 
+    billed_bits: Annotated[int, Field(ge=1)] | None = None
+
     @abstractmethod
     def size_bits(self, parameters: int) -> int:
-        """Bits on the wire for one model of so many parameters."""
+        """Exact number of bits on the wire for one model of so many parameters."""
+
+    def sent_bits(self, parameters: int) -> int:
+        """What the links are given to carry: the exact size, or what is billed instead."""
+        if self.billed_bits is not None:
+            return self.billed_bits * parameters
+        return self.size_bits(parameters)
 
     @abstractmethod
     def error_bound(self, parameters: int) -> float:
