@@ -5,6 +5,7 @@ It reads files only and never imports the simulator.
 
 from analysis.comparison import compare
 from analysis.errors import ResultsError
+from analysis.horizons import curves
 from analysis.report import report
 from analysis.results import load, load_timeline, trials
 from analysis.summary import round_times, summary, summary_table
@@ -14,6 +15,7 @@ __all__ = [
     "ResultsError",
     "bits_to_target",
     "compare",
+    "curves",
     "load",
     "load_timeline",
     "report",

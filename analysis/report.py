@@ -15,15 +15,8 @@ from analysis.figures.sweep import round_time_vs_key, speedup_vs_key
 from analysis.figures.targets import bits_to_target, speedup_vs_target
 from analysis.figures.time_share import time_share
 from analysis.figures.timeline import timeline
-from analysis.results import (
-    at_point,
-    load,
-    scenario,
-    sweep_keys,
-    sweep_points,
-    trials,
-    unfinished,
-)
+from analysis.horizons import curves
+from analysis.results import at_point, scenario, sweep_keys, sweep_points, trials, unfinished
 from analysis.style import Look
 from analysis.summary import round_times, summary, summary_cells
 from analysis.targets import round_targets, target_grid
@@ -49,7 +42,7 @@ def report(folder: str | Path, baseline: str | None = None) -> list[Path]:
         ResultsError: no results, or an unknown baseline.
     """
     root = Path(folder)
-    metrics, finished = load(root), trials(root)
+    metrics, finished = curves(root)
     # One for all: the first algorithm at a point may be another where trials are unfinished.
     reference = str(metrics["algorithm"].iloc[0]) if baseline is None else baseline
     table = summary(root, reference)
@@ -65,7 +58,7 @@ def report(folder: str | Path, baseline: str | None = None) -> list[Path]:
         tables.append(home / "speedup.csv")
         compare(trained, baseline=reference).to_csv(tables[0], index=False)
     index = home / "report.md"
-    index.write_text(_index(root, finished, table, round_times(metrics), pictures, tables))
+    index.write_text(_index(root, table, round_times(metrics), pictures, tables))
     return [index, *tables, *pictures]
 
 
@@ -140,7 +133,6 @@ def _slug(text: str) -> str:
 
 def _index(
     root: Path,
-    finished: pd.DataFrame,
     table: pd.DataFrame,
     pace: pd.DataFrame,
     pictures: list[Path],
@@ -148,7 +140,7 @@ def _index(
 ) -> str:
     name = scenario(root).get("name", root.name)
     begun = unfinished(root)
-    state = f"{len(finished)} finished trials"
+    state = f"{len(trials(root))} finished trials"
     if begun or not (root / "manifest.json").is_file():
         state += f", {begun} unfinished: the run is not complete, and this report covers a part"
     parts = [f"# {name}", f"{state}."]

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.comparison import compare
-from analysis.results import at_point, load, sweep_keys, sweep_points, trials
+from analysis.horizons import curves
+from analysis.results import at_point, sweep_keys, sweep_points
 from analysis.targets import round_targets
 
 
@@ -31,7 +32,7 @@ def summary(folder: str | Path, baseline: str | None = None) -> pd.DataFrame:
     Raises:
         ResultsError: no results, or an unknown baseline.
     """
-    metrics, finished = load(folder), trials(folder)
+    metrics, finished = curves(folder)
     if not finished["train"].any():
         return round_times(metrics)
     trained = metrics[metrics["trial"].isin(finished.loc[finished["train"], "trial"])]

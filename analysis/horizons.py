@@ -1,0 +1,60 @@
+"""Runs of different lengths as one curve.
+
+The step sizes of a horizon schedule depend on T, the number of rounds of the run, so what a method
+can reach by different times is a curve through the *ends* of separate runs, one for each T: a sweep
+over `stop.rounds`. Where a step size does not depend on T, the shorter runs are beginnings of the
+longest, and that one is the curve.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.results import load, sweep_keys, trials
+
+HORIZON = "stop.rounds"
+
+
+def curves(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metrics and trials of a results folder, the runs of a sweep over T joined into one each.
+
+    Args:
+        folder: what `desim run` wrote.
+
+    Returns:
+        What `load` and `trials` return. With a sweep over `stop.rounds` each algorithm, seed and
+        point of the other keys has one trial, named as its longest run: that run's evaluations if
+        the others are its beginnings, else the last evaluation of each run, by rising T. It counts
+        as diverged where any of its runs did.
+
+    Raises:
+        ResultsError: the folder does not exist or holds no finished trial.
+    """
+    metrics, finished = load(folder), trials(folder)
+    if HORIZON not in sweep_keys(finished) or finished[HORIZON].nunique() < 2:
+        return metrics, finished
+    alike = ["algorithm", "seed", *(key for key in sweep_keys(finished) if key != HORIZON)]
+    frames, rows = [], []
+    for _, runs in finished.groupby(alike, sort=False, dropna=False):
+        longest = runs.sort_values(HORIZON).iloc[-1].copy()
+        own = [metrics[metrics["trial"] == name] for name in runs.sort_values(HORIZON)["trial"]]
+        frames.append(_joined(own).assign(trial=longest["trial"]))
+        if (runs["status"] == "diverged").any():
+            longest["status"], longest["diverged_at_s"] = "diverged", runs["diverged_at_s"].min()
+        rows.append(longest)
+    joined = pd.DataFrame(rows).astype(finished.dtypes)
+    return (
+        pd.concat(frames, ignore_index=True).drop(columns=HORIZON),
+        joined.drop(columns=HORIZON).reset_index(drop=True),
+    )
+
+
+def _joined(runs: list[pd.DataFrame]) -> pd.DataFrame:
+    """One curve of runs by rising length."""
+    *shorter, longest = runs
+    known = longest.set_index("steps")["train_loss"]
+    # Equal to the last bit: a seed gives the same numbers however long the run is.
+    begins = [(run["steps"].iloc[-1], run["train_loss"].iloc[-1]) for run in shorter]
+    if all(steps in known.index and known[steps] == loss for steps, loss in begins):
+        return longest
+    return pd.concat([run.iloc[-1:] for run in runs])

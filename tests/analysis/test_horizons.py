@@ -1,0 +1,81 @@
+"""A sweep over the number of rounds is one curve per algorithm, through the ends of its runs."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from conftest import Fabricator
+
+import analysis
+
+HORIZONS = (2, 4, 8)
+
+
+@pytest.fixture
+def folder(fabricate: Callable[..., Fabricator]) -> Fabricator:
+    """'steady' goes through 8, 7, ..., 0 whatever T is; 'schedule' ends at 16 / T."""
+    results = fabricate("steady", "schedule")
+    for rounds in HORIZONS:
+        time_s = 4.0 * np.arange(rounds + 1)
+        for seed in (0, 1):
+            sweep = {"stop.rounds": rounds}
+            results.trial("steady", seed, time_s, 8.0 - np.arange(rounds + 1), sweep=sweep)
+            schedule = np.linspace(9.0, 16.0 / rounds, rounds + 1)
+            results.trial("schedule", seed, time_s / 2, schedule, sweep=sweep)
+    return results
+
+
+def test_beginnings_of_one_run_are_that_run(folder: Fabricator) -> None:
+    metrics, finished = analysis.curves(folder.folder)
+    steady = metrics[(metrics["algorithm"] == "steady") & (metrics["seed"] == 0)]
+    assert steady["train_loss"].tolist() == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+    assert set(steady["trial"]) == {"steady_8_0"}
+    assert "stop.rounds" not in metrics.columns
+    assert "stop.rounds" not in finished.columns
+
+
+def test_separate_runs_give_their_ends(folder: Fabricator) -> None:
+    metrics, finished = analysis.curves(folder.folder)
+    ends = metrics[(metrics["algorithm"] == "schedule") & (metrics["seed"] == 1)]
+    assert ends["train_loss"].tolist() == [8, 4, 2]
+    assert ends["time_s"].tolist() == [4, 8, 16]
+    assert set(ends["trial"]) == {"schedule_8_1"}
+    assert finished["trial"].tolist() == [
+        "steady_8_0",
+        "steady_8_1",
+        "schedule_8_0",
+        "schedule_8_1",
+    ]
+
+
+def test_time_to_target_runs_along_the_ends(folder: Fabricator) -> None:
+    metrics, _ = analysis.curves(folder.folder)
+    table = analysis.compare(metrics, [5.0], baseline="steady")
+    row = table[table["algorithm"] == "schedule"].iloc[0]
+    # Between 8 at 4 s and 4 at 8 s; 'steady' is there after 3 rounds of 4 s.
+    assert row["time_s"] == pytest.approx(7)
+    assert row["speedup"] == pytest.approx(12 / 7)
+
+
+def test_a_run_that_diverged_marks_the_curve(fabricate: Callable[..., Fabricator]) -> None:
+    results = fabricate("one")
+    results.trial("one", 0, [0, 4, 8], [9, 5, 4], sweep={"stop.rounds": 2})
+    sweep = {"stop.rounds": 4}
+    results.trial("one", 0, [0, 4, 8], [9, 8, np.inf], sweep=sweep, diverged_at_s=8.0)
+    _, finished = analysis.curves(results.folder)
+    assert finished["status"].tolist() == ["diverged"]
+    assert finished["diverged_at_s"].tolist() == [8]
+
+
+def test_other_folders_are_left_alone(fabricate: Callable[..., Fabricator]) -> None:
+    results = fabricate("one")
+    for low in (1, 2):
+        results.decay("one", 0, 10.0, sweep={"cluster.compute.low": low})
+    metrics, finished = analysis.curves(results.folder)
+    assert metrics.equals(analysis.load(results.folder))
+    assert finished.equals(analysis.trials(results.folder))
+
+
+def test_the_report_draws_the_curve(folder: Fabricator) -> None:
+    names = {path.name for path in analysis.report(folder.folder)}
+    assert {"loss-vs-time.png", "speedup-vs-target.png", "timeline.png"} <= names
