@@ -8,11 +8,13 @@ batch of the Python version is a pickle with the arrays of planes and a list of 
 import tarfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import model_validator
 
 from desim.errors import ScenarioError
@@ -27,8 +29,8 @@ _FOLDERS = {"cifar-10-batches-py": "", "cifar-10-batches-bin": ".bin"}
 #: A batch has 31 MB; what is much longer is none.
 _MOST_BYTES = 2**26
 
-#: The bytes of a batch by its name without an ending, and whether they are a pickle.
-Batches = tuple[Callable[[str], bytes], bool]
+#: Gives the bytes of a file by its name; and how the names of batches end.
+Source = tuple[Callable[[str], bytes], str]
 
 
 class CIFAR10(ImageSet):
@@ -80,8 +82,8 @@ class CIFAR10(ImageSet):
 
     def read(self) -> Images:
         """Five batches for training and one for testing."""
-        batch, pickled = self._from_folder() if self.file is None else self._from_archive(self.file)
-        parts = [self._part(name, batch(name), pickled) for name in (*_TRAIN, _TEST)]
+        read, ending = self._from_folder() if self.file is None else self._from_archive(self.file)
+        parts = [self._part(name, read(name + ending), not ending) for name in (*_TRAIN, _TEST)]
         x, y = (np.concatenate([part[i] for part in parts[:-1]]) for i in range(2))
         return Images(self.header(), Part(x, y), parts[-1])
 
@@ -116,7 +118,7 @@ class CIFAR10(ImageSet):
             )
         return self._images(key, x, y)
 
-    def _images(self, key: str, x: np.ndarray, y: np.ndarray) -> Part:  # type: ignore[type-arg]
+    def _images(self, key: str, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Part:
         if not len(y):
             raise ScenarioError(f"{key}: holds no image; fetch the archive again")
         return Part(x.reshape(-1, 3, 32, 32), y.astype(np.int64))
@@ -124,13 +126,11 @@ class CIFAR10(ImageSet):
     def _folder(self) -> Path:
         return default_folder(self.kind) if self.folder is None else Path(self.folder)
 
-    def _from_folder(self) -> Batches:
+    def _from_folder(self) -> Source:
         for name, ending in _FOLDERS.items():
             for home in (self._folder() / name, self._folder()):
                 if (home / f"{_TEST}{ending}").is_file():
-                    return lambda batch, home=home, ending=ending: self._file(  # type: ignore[misc]
-                        home / f"{batch}{ending}"
-                    ), not ending
+                    return partial(self._file, home), ending
         raise ScenarioError(
             f"{self.where()}: has no {' or '.join(_FOLDERS)}; unpack cifar-10-python.tar.gz there, "
             "name the folder with --set problem.dataset.folder=... or the archive itself with "
@@ -138,15 +138,15 @@ class CIFAR10(ImageSet):
             "dataset = {kind = 'openml', name = 'CIFAR_10', version = 1}"
         )
 
-    def _file(self, path: Path) -> bytes:
+    def _file(self, home: Path, name: str) -> bytes:
         try:
-            if path.stat().st_size > _MOST_BYTES:
-                raise ScenarioError(f"{self.where()}, {path.name}: is too long for a batch")
-            return path.read_bytes()
+            if (home / name).stat().st_size > _MOST_BYTES:
+                raise ScenarioError(f"{self.where()}, {name}: is too long for a batch")
+            return (home / name).read_bytes()
         except OSError as error:
-            raise ScenarioError(f"{self.where()}, {path.name}: can't be read ({error})") from None
+            raise ScenarioError(f"{self.where()}, {name}: can't be read ({error})") from None
 
-    def _from_archive(self, file: str) -> Batches:
+    def _from_archive(self, file: str) -> Source:
         """Reads the batches in memory: nothing is unpacked."""
         found: dict[str, bytes] = {}
         try:
@@ -168,7 +168,7 @@ class CIFAR10(ImageSet):
             ) from None
         for ending in _FOLDERS.values():
             if all(f"{name}{ending}" in found for name in (*_TRAIN, _TEST)):
-                return lambda batch, ending=ending: found[f"{batch}{ending}"], not ending  # type: ignore[misc]
+                return found.__getitem__, ending
         raise ScenarioError(
             f"{self.where()}: must hold {', '.join(_TRAIN)} and {_TEST}, and has "
             f"{', '.join(found) or 'none of them'}"

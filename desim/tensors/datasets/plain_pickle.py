@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 
 def loads(data: bytes) -> Any:
-    """What is in a pickle: numbers, texts, containers, and arrays of uint8; texts of Python 2 are
-    bytes.
+    """What is in a pickle: numbers, texts, lists, tables, and arrays of uint8.
+
+    Texts that Python 2 wrote are bytes.
 
     Raises:
         ValueError: it holds anything else, or is broken.
@@ -41,8 +42,7 @@ class _Array:
         _, shape, dtype, fortran, raw = state
         if not isinstance(dtype, _Byte) or not isinstance(raw, bytes) or prod(shape) != len(raw):
             raise ValueError("an array must be of uint8, with as many bytes as its shape says")
-        order = "F" if fortran else "C"
-        self.values = np.frombuffer(raw, np.uint8).reshape(shape, order=order)
+        self.values = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
 class _Byte:
