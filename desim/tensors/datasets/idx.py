@@ -112,9 +112,8 @@ class _Reading:
 
     def __enter__(self) -> "_Reading":
         try:
-            self._stream = self._file.open("rb")
-            if self._file.suffix == ".gz":
-                self._stream = cast(IO[bytes], gzip.GzipFile(fileobj=self._stream))
+            zipped = self._file.suffix == ".gz"
+            self._stream = cast(IO[bytes], (gzip.open if zipped else open)(self._file, "rb"))
         except OSError as error:
             raise ScenarioError(f"{self._key}: can't be read ({error})") from None
         return self

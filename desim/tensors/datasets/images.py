@@ -3,6 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -134,7 +135,7 @@ class ImageSet(Dataset):
                 x -= mean
                 x /= deviation
         if self.flatten:
-            train_x, test_x = (x.reshape(len(x), -1) for x in (train_x, test_x))
+            train_x, test_x = (x.reshape(len(x), prod(x.shape[1:])) for x in (train_x, test_x))
         return Data(train_x, train_y, test_x, test_y)
 
     def _form(self, header: Header) -> tuple[int, int, int]:
