@@ -20,6 +20,9 @@ from desim.tensors.problem import Problem
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]  # a column of the results holds it
 Point = dict[str, Any]
 
+#: The keys, in any table, whose values are paths.
+_PATHS = ("file", "folder", "cache")
+
 
 class Trial(NamedTuple):
     """One simulation of a study.
@@ -214,13 +217,13 @@ def _of_one_type(values: list[Any]) -> list[Any]:
 
 
 def anchored(table: Any, folder: Path, key: str = "") -> Any:
-    """The table with every `file` made absolute: a relative one is meant from its folder."""
+    """The table with every path made absolute: a relative one is meant from its folder."""
     if isinstance(table, dict):
         return {key: anchored(value, folder, key) for key, value in table.items()}
     if isinstance(table, list):
         return [anchored(item, folder, key) for item in table]
-    is_file = isinstance(table, str) and key.rpartition(".")[2] == "file"
-    return str(folder / table) if is_file else table
+    is_path = isinstance(table, str) and key.rpartition(".")[2] in _PATHS
+    return str(folder / table) if is_path else table
 
 
 class _Change(NamedTuple):

@@ -3,13 +3,21 @@
 import numpy as np
 import pytest
 from builders import examples, label
+from data_files import WRITERS
 
 from desim.tensors.datasets.base import Data, Dataset
 from desim.tensors.datasets.digits import Digits
 from desim.tensors.datasets.quadratic import Quadratic
 
 
-@pytest.mark.parametrize("dataset", examples("datasets"), ids=label)
+@pytest.fixture(params=examples("datasets"), ids=label)
+def dataset(request, tmp_path, monkeypatch):
+    """Every data set with each of its examples, and with small files where it needs some."""
+    given = request.param
+    files = WRITERS.get(given.kind, lambda *_: {})(tmp_path, monkeypatch)
+    return Dataset.parse({**given.table(), **files})
+
+
 def test_the_shape_is_known_without_loading_and_is_right(dataset):
     shape, data = dataset.shape(), dataset.load()
     assert data.train_x.shape[1:] == data.test_x.shape[1:] == shape.inputs
@@ -23,7 +31,6 @@ def test_the_shape_is_known_without_loading_and_is_right(dataset):
         assert np.prod(data.train_y.shape[1:], dtype=int) == shape.outputs
 
 
-@pytest.mark.parametrize("dataset", examples("datasets"), ids=label)
 def test_loading_twice_gives_the_same(dataset):
     one, other = dataset.load(), dataset.load()
     for key in ("train_x", "train_y", "test_x", "test_y"):

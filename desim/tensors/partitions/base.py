@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from desim.errors import ScenarioError
 from desim.registry import Member
 
 
@@ -23,3 +24,16 @@ class Partition(Member):
         random: np.random.Generator,
     ) -> list[npt.NDArray[np.int64]]:
         """For each worker the samples that it holds, as places in `targets`."""
+
+    def classes(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
+        """The targets of a partition that deals by class.
+
+        Raises:
+            ScenarioError: they aren't classes.
+        """
+        if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
+            raise ScenarioError(
+                f"problem.partition = {self.table()['kind']!r}: deals by class, and the data set "
+                "has numbers to predict instead; use iid or contiguous"
+            )
+        return targets

@@ -1,0 +1,131 @@
+"""Images from folders: one folder a class, JPEG or PNG files in it."""
+
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from desim.errors import ScenarioError
+from desim.phrases import short
+from desim.tensors.datasets.images import Header, Images, ImageSet, Part, held_out
+
+_ENDINGS = (".jpg", ".jpeg", ".png")
+_TEST = ("val", "test")
+
+
+class ImageFolder(ImageSet):
+    """Class folders of JPEG and PNG files, read as red, green and blue.
+
+    Either folder/train/CLASS/* with folder/val/CLASS/* or folder/test/CLASS/* for testing, or
+    folder/CLASS/* with a share of them held out. Classes and files come in the order of their
+    names, so the samples are sorted by class. With `resize` each image is scaled by itself; without
+    it all must have one size.
+
+    Attributes:
+        folder: a relative path is meant from the scenario's folder, or from the working folder for
+            a scenario built in code.
+        test_fraction: where there is no val or test folder: the share of images kept for testing,
+            every image whose number is a multiple of 1 / test_fraction, rounded.
+    """
+
+    kind: ClassVar[str] = "image-folder"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"folder": "images"},)
+
+    folder: str
+    test_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+
+    def where(self) -> str:
+        """The folder."""
+        return f"problem.dataset.folder = {self.folder!r}"
+
+    def header(self) -> Header:
+        """The names of the folders, and the size of the first image."""
+        names = tuple(home.name for home in self._class_folders(self._train_folder()))
+        first = self._files(self._train_folder(), names[:1])[0][0]
+        height, width = self.resize or self._open(first, pixels=False)
+        return Header(3, height, width, names)
+
+    def read(self) -> Images:
+        """All the images of the classes to keep."""
+        header = self.header()
+        kept = tuple(header.names[label] for label in self._kept(header))
+        train = self._part(header, self._files(self._train_folder(), kept))
+        for name in _TEST:
+            if self._train_folder() != Path(self.folder) and (Path(self.folder) / name).is_dir():
+                test = self._part(header, self._files(Path(self.folder) / name, kept))
+                return Images(header, train, test)
+        held = held_out(len(train.y), self.test_fraction)
+        parts = (Part(train.x[rows], train.y[rows]) for rows in (~held, held))
+        return Images(header, *parts)
+
+    def _train_folder(self) -> Path:
+        """Either the folder itself, or `train` in it."""
+        train = Path(self.folder) / "train"
+        return train if train.is_dir() else Path(self.folder)
+
+    def _class_folders(self, home: Path) -> list[Path]:
+        found = self._listed(home)
+        classes = [path for path in found if path.is_dir() and not path.name.startswith(".")]
+        if len(classes) < 2:
+            raise ScenarioError(
+                f"{self.where()}: must hold a folder of images for each of at least two classes, "
+                f"and {home} holds {len(classes)}"
+            )
+        return classes
+
+    def _listed(self, home: Path) -> list[Path]:
+        try:
+            return sorted(home.iterdir())
+        except OSError as error:
+            raise ScenarioError(f"{self.where()}: can't be read ({error})") from None
+
+    def _files(self, home: Path, names: tuple[str, ...]) -> list[tuple[Path, str]]:
+        """Every image with its class."""
+        known = [path.name for path in self._class_folders(home)]
+        found = []
+        for name in sorted(names):
+            files = self._listed(home / name) if name in known else []
+            images = [file for file in files if file.suffix.lower() in _ENDINGS]
+            if not images:
+                raise ScenarioError(
+                    f"{self.where()}: {home / name} holds no image; must hold files that end in "
+                    f"{', '.join(_ENDINGS)}"
+                )
+            found += [(file, name) for file in images]
+        return found
+
+    def _part(self, header: Header, files: list[tuple[Path, str]]) -> Part:
+        x = np.empty((len(files), *header[:3]), np.uint8)
+        for i, (file, _) in enumerate(files):
+            x[i] = self._open(file, size=(header.height, header.width))
+        y = np.array([header.names.index(name) for _, name in files], np.int64)
+        return Part(x, y)
+
+    def _open(self, file: Path, *, pixels: bool = True, size: tuple[int, int] = (0, 0)) -> Any:
+        """An image's (height, width), or its pixels (3, height, width)."""
+        from PIL import Image  # not needed by other data sets
+
+        try:
+            with warnings.catch_warnings():
+                # Pillow only warns of an image whose pixels might fill the memory.
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(file, formats=("JPEG", "PNG")) as image:
+                    if not pixels:
+                        return image.height, image.width
+                    found = image.convert("RGB")
+        except Exception as error:  # a broken image may raise nearly anything
+            reason = " ".join(str(error).split())
+            raise ScenarioError(
+                f"{self.where()}: {file} can't be read as a JPEG or PNG ({reason}); replace or "
+                "remove it"
+            ) from None
+        if self.resize:
+            found = found.resize(size[::-1], Image.Resampling.BOX)
+        if (found.height, found.width) != size:
+            raise ScenarioError(
+                f"{self.where()}: {file} has {found.height} x {found.width} pixels and the first "
+                f"image {size[0]} x {size[1]}; give resize = {short(list(size))}"
+            )
+        return np.asarray(found).transpose(2, 0, 1)
