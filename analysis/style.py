@@ -25,8 +25,6 @@ WIDTH_IN = 6.4
 DPI = 200
 BAND_ALPHA = 0.18
 GREY = "0.35"
-# Room that a legend entry needs: its line with the gaps, and a letter of its label, at 11 points.
-_HANDLE_IN, _LETTER_IN = 0.72, 0.086
 
 _DASHES: tuple[Any, ...] = (
     "-",
@@ -107,29 +105,18 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 def legend_above(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
     """A legend above the axes, where it covers no curve."""
-    widths = [_HANDLE_IN + _LETTER_IN * len(str(handle.get_label())) for handle in handles]
-    columns = len(widths)
-    while columns > 1 and _legend_width_in(widths, columns) > WIDTH_IN:
-        columns -= 1
-    figure.legend(
-        handles=list(handles),
-        loc="outside upper center",
-        ncols=columns,
-        title=title or None,
-        handlelength=2.8,
-        columnspacing=1.0,
-    )
-
-
-def _legend_width_in(widths: Sequence[float], columns: int) -> float:
-    """Matplotlib fills a legend column by column, the first ones one entry longer."""
-    rows, longer = divmod(len(widths), columns)
-    total, start = 0.0, 0
-    for column in range(columns):
-        end = start + rows + (column < longer)
-        total += max(widths[start:end])
-        start = end
-    return total
+    for columns in range(len(handles), 0, -1):
+        legend = figure.legend(
+            handles=list(handles),
+            loc="outside upper center",
+            ncols=columns,
+            title=title or None,
+            handlelength=2.8,
+            columnspacing=1.0,
+        )
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def curve_handles(looks: Mapping[str, Look], algorithms: Sequence[str]) -> list[Line2D]:

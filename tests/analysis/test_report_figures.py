@@ -1,6 +1,7 @@
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 
 import analysis
 from analysis import style
@@ -195,3 +196,12 @@ def test_a_run_in_which_everything_diverged_at_once_is_still_reported(fabricate)
     made = fabricate("a")
     made.trial("a", 0, [0, 8], [2.0, np.nan], diverged_at_s=8.0)
     assert pictures(analysis.report(made.folder)) == {"loss-vs-time", "timeline", "time-share"}
+
+
+@pytest.mark.parametrize("labels", [["a"], ["long label " * 3] * 5, ["DSGD", "QuanTimed " * 4]])
+def test_a_legend_is_no_wider_than_its_figure(labels: list[str]) -> None:
+    figure = style.new_figure(4.0)
+    figure.subplots()
+    style.legend_above(figure, [Line2D([], [], label=label) for label in labels])
+    [legend] = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
