@@ -6,7 +6,7 @@ It reads files only and never imports the simulator.
 from analysis.comparison import compare
 from analysis.errors import ResultsError
 from analysis.report import report
-from analysis.results import load, load_timeline, trials
+from analysis.results import load, load_labels, load_timeline, trials
 from analysis.summary import round_times, summary, summary_table
 from analysis.targets import bits_to_target, round_targets, target_grid, time_to_target
 
@@ -15,6 +15,7 @@ __all__ = [
     "bits_to_target",
     "compare",
     "load",
+    "load_labels",
     "load_timeline",
     "report",
     "round_targets",

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis import style
 from analysis.comparison import compare
+from analysis.figures.holdings import who_holds_what
 from analysis.figures.loss import loss_vs_time
 from analysis.figures.sweep import round_time_vs_key, speedup_vs_key
 from analysis.figures.targets import bits_to_target, speedup_vs_target
@@ -18,6 +19,7 @@ from analysis.figures.timeline import timeline
 from analysis.results import (
     at_point,
     load,
+    load_labels,
     scenario,
     sweep_keys,
     sweep_points,
@@ -104,6 +106,9 @@ def _point_figures(
         yield "bits-to-target", bits_to_target(table, runs, looks)
     yield "timeline", timeline(root, finished, metrics)
     yield "time-share", time_share(time_shares(root, finished))
+    labels = load_labels(root, finished["trial"].iloc[0])
+    if labels is not None:
+        yield "who-holds-what", who_holds_what(labels)
 
 
 def _sweep_figures(
