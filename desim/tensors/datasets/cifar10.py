@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import model_validator
 
 from desim.errors import ScenarioError
+from desim.phrases import short
 from desim.tensors.datasets import plain_pickle
 from desim.tensors.datasets.images import Header, Images, ImageSet, Part, default_folder
 
@@ -152,7 +153,7 @@ class CIFAR10(ImageSet):
                         stream = archive.extractfile(member)
                         if stream is None or member.size > _MOST_BYTES:
                             raise ScenarioError(
-                                f"{self.where()}: its member {member.name!r} is no batch"
+                                f"{self.where()}: its member {short(member.name)} is no batch"
                             )
                         found[path.name] = stream.read()
         except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, LZMAError) as error:
@@ -173,6 +174,6 @@ class CIFAR10(ImageSet):
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or not (member.isreg() or member.isdir()):
             raise ScenarioError(
-                f"{self.where()}: its member {member.name!r} is a link or points out of the "
+                f"{self.where()}: its member {short(member.name)} is a link or points out of the "
                 "archive, which CIFAR-10's own has not; fetch the archive again"
             )
