@@ -7,7 +7,7 @@ from analysis.comparison import compare
 from analysis.errors import ResultsError
 from analysis.horizons import curves
 from analysis.report import report
-from analysis.results import load, load_timeline, trials
+from analysis.results import load, load_labels, load_timeline, trials
 from analysis.summary import round_times, summary, summary_table
 from analysis.targets import bits_to_target, round_targets, target_grid, time_to_target
 
@@ -17,6 +17,7 @@ __all__ = [
     "compare",
     "curves",
     "load",
+    "load_labels",
     "load_timeline",
     "report",
     "round_targets",

@@ -10,13 +10,22 @@ from matplotlib.figure import Figure
 
 from analysis import style
 from analysis.comparison import compare
+from analysis.figures.holdings import who_holds_what
 from analysis.figures.loss import loss_vs_time
 from analysis.figures.sweep import round_time_vs_key, speedup_vs_key
 from analysis.figures.targets import bits_to_target, speedup_vs_target
 from analysis.figures.time_share import time_share
 from analysis.figures.timeline import timeline
 from analysis.horizons import curves
-from analysis.results import at_point, scenario, sweep_keys, sweep_points, trials, unfinished
+from analysis.results import (
+    at_point,
+    load_labels,
+    scenario,
+    sweep_keys,
+    sweep_points,
+    trials,
+    unfinished,
+)
 from analysis.style import Look
 from analysis.summary import round_times, summary, summary_cells
 from analysis.targets import round_targets, target_grid
@@ -97,6 +106,9 @@ def _point_figures(
         yield "bits-to-target", bits_to_target(table, runs, looks)
     yield "timeline", timeline(root, finished, metrics)
     yield "time-share", time_share(time_shares(root, finished))
+    labels = load_labels(root, finished["trial"].iloc[0])
+    if labels is not None:
+        yield "who-holds-what", who_holds_what(labels)
 
 
 def _sweep_figures(

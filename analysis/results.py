@@ -153,6 +153,26 @@ def load_timeline(
     return table.to_pandas()
 
 
+def load_labels(folder: str | Path, trial: str) -> pd.DataFrame | None:
+    """How many samples of each class every worker holds in one trial.
+
+    Args:
+        folder: what `desim run` wrote.
+        trial: name of a finished trial.
+
+    Returns:
+        One row per worker and one column per class; None where the trial had no classes to learn.
+    """
+    file = Path(folder) / "trials" / trial / "labels.parquet"
+    if not file.is_file():
+        return None
+    table = pq.read_table(file).to_pandas()
+    counts = table.pivot_table(
+        index="worker", columns="label", values="samples", aggfunc="sum", fill_value=0
+    )
+    return counts.reindex(columns=range(int(table["label"].max()) + 1), fill_value=0)
+
+
 def scenario(folder: str | Path) -> dict[str, Any]:
     """The scenario of a results folder, as it was resolved.
 

@@ -3,6 +3,7 @@
     DIR/scenario.toml                                     the scenario as resolved
     DIR/manifest.json                                     versions and checksums, when all is done
     DIR/trials/TRIAL/metrics.parquet, timeline.parquet
+    DIR/trials/TRIAL/labels.parquet                       who holds what, if targets are classes
     DIR/trials/TRIAL/manifest.json                        renamed into place last: it is whole
 
 Nothing in a trial's folder depends on the machine's clock, so the same trial gives the same bytes.
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
@@ -118,7 +120,9 @@ class ResultsFolder:
         timeline.close()
         with _writing(self.path):
             pq.write_table(_metrics(trial, outcome), folder / "metrics.parquet")
-        files = ("metrics.parquet", "timeline.parquet")
+            if outcome.label_counts is not None:
+                pq.write_table(_labels(outcome.label_counts), folder / "labels.parquet")
+        files = sorted(file.name for file in folder.glob("*.parquet"))
         manifest = {
             "trial": trial.name,
             "algorithm": trial.setting.algorithm.name,
@@ -220,6 +224,13 @@ def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:
         for row in outcome.rows
     ]
     return pa.Table.from_pylist(rows)
+
+
+def _labels(counts: npt.NDArray[np.int64]) -> pa.Table:
+    """A row for each class of which a worker holds samples."""
+    workers, labels = np.nonzero(counts)
+    columns = {"worker": workers, "label": labels, "samples": counts[workers, labels]}
+    return pa.table({key: column.astype(np.int32) for key, column in columns.items()})
 
 
 def _cell(value: Any) -> Any:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import simpy
 import torch
 from simpy.events import EventPriority
@@ -59,6 +61,8 @@ class Outcome:
         stopped_by: which rule ended it.
         diverged_at_s: simulated time of the evaluation whose loss wasn't finite, or None.
         peak_rows: the largest number of rows that the store held; 0 without training.
+        label_counts: (workers, classes): the samples of each class that each worker holds; None
+            without training, or where the targets aren't classes.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -66,6 +70,7 @@ class Outcome:
     stopped_by: StoppedBy = "time_s"
     diverged_at_s: float | None = None
     peak_rows: int = 0
+    label_counts: npt.NDArray[np.int64] | None = None
 
 
 class Simulation:
@@ -94,6 +99,7 @@ class Simulation:
         one_by_one: bool = False,
     ) -> None:
         self._setting, self._progress = setting, progress
+        self.outcome = Outcome()
         streams = Streams(setting.seed)
         weights = setting.network.weights(setting.cluster.workers, streams)
         self._env = simpy.Environment()
@@ -123,7 +129,6 @@ class Simulation:
         ]
         for worker in self.workers:
             self.network.start_with(worker.id, worker.model)
-        self.outcome = Outcome()
         self._steps = self._timers = 0
         self._stopped = self._env.event()
         self._limits = _limits(setting)
@@ -132,6 +137,7 @@ class Simulation:
     def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Tensors:
         workers = self._setting.cluster.workers
         task = self._setting.problem.task(workers, streams, torch.device(device))
+        self.outcome.label_counts = task.label_counts()
         sampler = Sampler(streams, task.shards, self._setting.problem.sampling)
         kernel = kernels(
             task, workers, streams, sampler, torch.device(device), one_by_one=one_by_one

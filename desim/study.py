@@ -129,6 +129,8 @@ def check_buildable(trials: list[Trial], *, train: bool) -> None:
         setting.network.weights(setting.cluster.workers, streams)
         if train:
             setting.problem.task(setting.cluster.workers, streams, torch.device("cpu"))
+        else:
+            setting.problem.parameters(streams)  # the clock needs the model's size
 
 
 def simulate(trial: Trial, **options: Any) -> Outcome:

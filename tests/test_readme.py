@@ -4,9 +4,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from desim.streams import Streams
+from desim.tensors.problem import Problem
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -53,6 +57,12 @@ def test_the_commands_run_one_after_another(tmp_path: Path) -> None:
         done = desim(command, tmp_path)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert done.stdout
+
+
+def test_the_example_of_a_problem_is_one() -> None:
+    (example,) = blocks("toml")
+    problem = Problem(**tomllib.loads(example)["problem"])
+    assert problem.parameters(Streams(0)) == 16 * 16 + 1
 
 
 def test_the_bundled_pictures_and_scenarios_that_it_names_exist() -> None:

@@ -123,3 +123,14 @@ class Task:
     train_y: Tensor
     test_x: Tensor
     test_y: Tensor
+
+    def label_counts(self) -> npt.NDArray[np.int64] | None:
+        """(workers, classes): the samples of each class that each worker holds.
+
+        None where the targets aren't classes.
+        """
+        if self.train_y.is_floating_point() or self.train_y.ndim != 1:
+            return None
+        labels = self.train_y.cpu().numpy()
+        classes = int(labels.max()) + 1
+        return np.array([np.bincount(labels[s], minlength=classes) for s in self.shards], np.int64)

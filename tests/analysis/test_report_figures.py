@@ -1,11 +1,15 @@
 import matplotlib
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from matplotlib.lines import Line2D
 
 import analysis
 from analysis import style
 from analysis.comparison import compare
+from analysis.figures.holdings import who_holds_what
 from analysis.figures.loss import loss_vs_time
 from analysis.figures.sweep import speedup_vs_key
 from analysis.figures.targets import bits_to_target, speedup_vs_target
@@ -190,6 +194,43 @@ def test_losses_that_are_not_positive_are_drawn_on_a_linear_scale(fabricate):
     made.trial("a", 0, [0, 8, 16], [1.0, 0.0, -1.0])
     made.trial("b", 0, [0, 8, 16], [1.0, 0.5, 0.0])
     assert pictures(analysis.report(made.folder)) == ALL
+
+
+def hold(run, counts):
+    """Every trial's workers hold so many samples of each class."""
+    rows = [
+        {"worker": worker, "label": label, "samples": samples}
+        for worker, row in enumerate(counts)
+        for label, samples in enumerate(row)
+        if samples
+    ]
+    for home in (run.folder / "trials").iterdir():
+        pq.write_table(pa.Table.from_pylist(rows), home / "labels.parquet")
+
+
+def test_who_holds_what_is_drawn_where_there_are_classes(run):
+    hold(run, [[3, 0, 1], [0, 0, 4]])
+    paths = analysis.report(run.folder)
+    assert pictures(paths) == {*ALL, "who-holds-what"}
+    labels = analysis.load_labels(run.folder, analysis.trials(run.folder)["trial"].iloc[0])
+    assert labels.to_numpy().tolist() == [[3, 0, 1], [0, 0, 4]]
+    axes, bar = who_holds_what(labels).axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("worker", "class")
+    assert bar.get_ylabel() == "samples"
+    (drawn,) = axes.collections
+    np.testing.assert_array_equal(drawn.get_array(), labels.to_numpy().T)
+    # Shades of grey, from white for nothing to black for the most.
+    red, green, blue, _ = drawn.cmap(drawn.norm(np.array([0, 1, 4]))).T
+    assert (np.abs(red - green) < 0.01).all()
+    assert (np.diff(blue) < 0).all()
+    assert red[0] == 1
+
+
+def test_who_holds_what_is_drawn_for_one_worker_and_for_a_thousand():
+    for workers in (1, 1000):
+        frame = pd.DataFrame(np.eye(workers, 10, dtype=int))
+        with style.applied():
+            who_holds_what(frame).canvas.draw()
 
 
 def test_a_run_in_which_everything_diverged_at_once_is_still_reported(fabricate):

@@ -121,6 +121,37 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
         ["problem.samples_per_worker = 20", "100 workers need 2,000", "the data set has 1,437"],
     ),
     ({"problem.samples_per_worker": 400}, ["samples_per_worker = 400", "at most 359 per worker"]),
+    (
+        {"problem.dataset": {"kind": "mnist", "folder": "nowhere"}},
+        ["problem.dataset.folder = '/", "/nowhere': has no train-images-idx3-ubyte[.gz]; put"],
+    ),
+    (
+        {"problem.dataset": {"kind": "npz", "file": "two.txt"}},
+        ["problem.dataset.file = '/", "/two.txt': can't be read (File is not a zip file)"],
+    ),
+    ({"problem.dataset": {"kind": "cifar10", "file": "two.txt"}}, ["/two.txt': can't be read"]),
+    (
+        {"problem.dataset": {"kind": "cifar10", "file": "a", "folder": "b"}},
+        ["problem.dataset.file = '/", "/a': give a folder or a file, not both"],
+    ),
+    ({"problem.dataset": {"kind": "mnist", "classes": [3, 3]}}, ["must be different classes"]),
+    ({"problem.dataset": {"kind": "mnist", "classes": [3]}}, ["must have at least 2 items"]),
+    (
+        {"problem.dataset": {"kind": "mnist", "classes": [3, 0.5]}},
+        ["problem.dataset.classes.1 = 0.5: must be a valid integer"],
+    ),
+    ({"problem.dataset": {"kind": "mnist", "classes": [3, -1]}}, ["classes.1 = -1: must be"]),
+    ({"problem.dataset": {"kind": "mnist", "resize": [14]}}, ["problem.dataset.resize"]),
+    ({"problem.dataset": {"kind": "mnist", "resize": [14, 0]}}, ["dataset.resize.1 = 0: must be"]),
+    ({"problem.partition": {"kind": "dirichlet", "alpha": 0}}, ["problem.partition.alpha = 0"]),
+    (
+        {
+            "problem.dataset": {"kind": "quadratic", "samples": 100, "dimension": 2},
+            "problem.model": "quadratic",
+            "problem.partition": "shards",
+        },
+        ["problem.partition = 'shards': deals by class"],
+    ),
     ({"problem.model": "logistic"}, ["problem.model = 'logistic'", "needs two classes"]),
     (
         {"network.topology": {"kind": "edge-list", "file": "nowhere.txt"}},

@@ -61,7 +61,7 @@ def test_checksums_in_the_manifests_are_those_of_the_files(whole: Path) -> None:
         manifest = json.loads((whole / "trials" / trial / "manifest.json").read_text())
         assert manifest["checksums"] == {
             name: found[f"trials/{trial}/{name}"]
-            for name in ("metrics.parquet", "timeline.parquet")
+            for name in ("labels.parquet", "metrics.parquet", "timeline.parquet")
         }
 
 
@@ -88,7 +88,7 @@ def test_a_trial_without_a_manifest_is_run_again_and_no_other(copied: Path) -> N
     assert changed == {"QT-seed1"}
 
 
-@pytest.mark.parametrize("name", ["metrics.parquet", "timeline.parquet"])
+@pytest.mark.parametrize("name", ["labels.parquet", "metrics.parquet", "timeline.parquet"])
 def test_a_trial_with_a_lost_file_is_run_again(name: str, copied: Path) -> None:
     expected = sums(copied)
     (copied / "trials" / "DSGD-seed0" / name).unlink()

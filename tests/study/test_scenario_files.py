@@ -39,6 +39,18 @@ def test_a_file_is_meant_from_the_scenarios_folder(
     assert files(swept) == [str(folder / "a.txt")]
 
 
+def test_folders_and_caches_are_meant_from_the_scenarios_folder_too(tmp_path: Path) -> None:
+    for kind, key in (("mnist", "folder"), ("cifar10", "file"), ("openml", "cache")):
+        table = {"kind": kind, key: "data", **({"name": "a"} if kind == "openml" else {})}
+        scenario = read(write(tmp_path / "tiny.toml", {"problem.dataset": table}))
+        assert scenario.problem.dataset.table()[key] == str(tmp_path / "data")
+    swept = write(tmp_path / "tiny.toml", {"sweep": {"problem.dataset.folder": ["/a", "b"]}})
+    text = swept.read_text().replace('dataset = "digits"', 'dataset = "mnist"')
+    swept.write_text(text)
+    folders = [trial.setting.problem.dataset.table()["folder"] for trial in read(swept).trials()]
+    assert sorted(set(folders)) == ["/a", str(tmp_path / "b")]
+
+
 def test_a_file_given_with_set_is_meant_from_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, desim: Call
 ) -> None:

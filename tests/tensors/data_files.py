@@ -14,10 +14,21 @@ import pytest
 import sklearn.datasets
 from PIL import Image
 
+from desim.errors import ScenarioError
+from desim.tensors.datasets.base import Dataset
+
 Table = dict[str, Any]
-IDX_NAMES = [
-    f"{part}-{what}" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
-]
+
+
+def complaint(dataset: Dataset) -> str:
+    """The one line with which loading ends."""
+    with pytest.raises(ScenarioError) as error:
+        dataset.load()
+    text = str(error.value)
+    assert "\n" not in text
+    assert len(text) < 700
+    assert text.startswith("problem.dataset.")
+    return text
 
 
 def pixels(*shape: int, seed: int = 0) -> npt.NDArray[np.uint8]:

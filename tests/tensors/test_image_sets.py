@@ -28,6 +28,7 @@ from PIL import Image
 
 from desim.errors import ScenarioError
 from desim.registry import members
+from desim.streams import Streams
 from desim.tensors.datasets.cifar10 import CIFAR10
 from desim.tensors.datasets.fashion_mnist import FashionMNIST
 from desim.tensors.datasets.image_folder import ImageFolder
@@ -35,6 +36,7 @@ from desim.tensors.datasets.images import ImageSet
 from desim.tensors.datasets.mnist import MNIST
 from desim.tensors.datasets.npz import NPZ
 from desim.tensors.datasets.openml import OpenML
+from desim.tensors.problem import Problem
 
 SHARED = Path(os.environ.get("DESIM_SHARED", Path(__file__).parents[2].parent / "shared")) / "data"
 
@@ -135,6 +137,13 @@ def test_chosen_classes_are_renumbered_in_the_order_given(tmp_path):
             data.train_x[data.train_y == new], whole.train_x[whole.train_y == old]
         )
         assert (data.test_y == new).sum() == (whole.test_y == old).sum()
+
+
+@pytest.mark.parametrize(("classes", "parameters"), [((3, 8), 257), (None, 2570)])
+def test_a_model_is_sized_without_the_images(classes, parameters):
+    table = {"kind": "cifar10", "greyscale": True, "resize": [16, 16], "classes": classes}
+    given = Problem(dataset=table, model="logistic" if classes else "softmax")
+    assert given.parameters(Streams(0)) == parameters
 
 
 def test_classes_have_names(tmp_path):
@@ -339,3 +348,12 @@ def test_an_archive_of_something_else_is_no_cifar10(tmp_path):
     assert tarfile.is_tarfile(table["file"])
     with pytest.raises(ScenarioError, match=r"must hold data_batch_1, .* and has none of them"):
         CIFAR10(**table).load()
+
+
+@pytest.mark.parametrize("kind", ["mnist", "fashion-mnist", "cifar10"])
+def test_official_sets_are_sized_without_their_files(kind, monkeypatch, tmp_path):
+    monkeypatch.setenv("DESIM_DATA", str(tmp_path / "nowhere"))
+    dataset = Dataset.parse(kind)
+    assert dataset.shape() == Shape((3072 if kind == "cifar10" else 784,), 10)
+    with pytest.raises(ScenarioError, match="nowhere"):
+        dataset.load()

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import model_validator
 
 from desim.errors import ScenarioError
+from desim.phrases import short
 from desim.tensors.datasets import plain_pickle
 from desim.tensors.datasets.images import Header, Images, ImageSet, Part, default_folder
 
@@ -96,7 +96,7 @@ class CIFAR10(ImageSet):
                     "fetch the archive again"
                 )
             rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + _PIXELS)
-            return self._images(key, rows[:, 1:], rows[:, 0])
+            return Part(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0])
         try:
             table = plain_pickle.loads(data)
         except ValueError as error:
@@ -116,12 +116,7 @@ class CIFAR10(ImageSet):
                 f"{key}: is no batch of CIFAR-10; must hold 'data', an array of samples x "
                 f"{_PIXELS:,}, and 'labels', as many whole numbers"
             )
-        return self._images(key, x, y)
-
-    def _images(self, key: str, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Part:
-        if not len(y):
-            raise ScenarioError(f"{key}: holds no image; fetch the archive again")
-        return Part(x.reshape(-1, 3, 32, 32), y.astype(np.int64))
+        return Part(x.reshape(-1, 3, 32, 32), y)
 
     def _folder(self) -> Path:
         return default_folder(self.kind) if self.folder is None else Path(self.folder)
@@ -158,12 +153,13 @@ class CIFAR10(ImageSet):
                         stream = archive.extractfile(member)
                         if stream is None or member.size > _MOST_BYTES:
                             raise ScenarioError(
-                                f"{self.where()}: its member {member.name!r} is no batch"
+                                f"{self.where()}: its member {short(member.name)} is no batch"
                             )
                         found[path.name] = stream.read()
         except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, LZMAError) as error:
+            reason = " ".join(str(error).split())
             raise ScenarioError(
-                f"{self.where()}: can't be read ({error}); must be cifar-10-python.tar.gz or "
+                f"{self.where()}: can't be read ({reason}); must be cifar-10-python.tar.gz or "
                 "cifar-10-binary.tar.gz, whole"
             ) from None
         for ending in _FOLDERS.values():
@@ -178,6 +174,6 @@ class CIFAR10(ImageSet):
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or not (member.isreg() or member.isdir()):
             raise ScenarioError(
-                f"{self.where()}: its member {member.name!r} is a link or points out of the "
+                f"{self.where()}: its member {short(member.name)} is a link or points out of the "
                 "archive, which CIFAR-10's own has not; fetch the archive again"
             )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
+from desim.phrases import short
 from desim.tensors.datasets.images import Header, Images, ImageSet, Part
 
 
@@ -83,12 +84,12 @@ class _Archive:
         full = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
         if len(full) != 4 or full[1] not in (1, 3) or not prod(full[1:]):
             raise ScenarioError(
-                f"{self.key}: {name} has the shape {shape}; must be (samples, height, width), or "
-                "(samples, channels, height, width) with 1 or 3 channels"
+                f"{self.key}: {name} has the shape {short(shape)}; must be (samples, height, "
+                "width), or (samples, channels, height, width) with 1 or 3 channels"
             )
         if dtype != np.uint8 and dtype.kind != "f":
             raise ScenarioError(
-                f"{self.key}: {name} is of {dtype}; must be uint8, or floats from 0 to 1"
+                f"{self.key}: {name} is of {str(dtype)[:60]}; must be uint8, or floats from 0 to 1"
             )
         return full
 
@@ -105,8 +106,8 @@ class _Archive:
         shape, dtype = self._read(name, whole=False)
         if len(shape) != 1 or dtype.kind not in "ui":
             raise ScenarioError(
-                f"{self.key}: {name} has the shape {shape} and is of {dtype}; must be whole "
-                "numbers in one row, a label per sample"
+                f"{self.key}: {name} has the shape {short(shape)} and is of {str(dtype)[:60]}; "
+                "must be whole numbers in one row, a label per sample"
             )
         labels: npt.NDArray[Any] = self._read(name, whole=True)
         return labels.astype(np.int64)
@@ -116,7 +117,7 @@ class _Archive:
         if not self.holds(name):
             raise ScenarioError(
                 f"{self.key}: has no {name}; must hold x_train and y_train, and x_test and y_test "
-                f"if there is a test part; it holds {', '.join(self._zip.namelist()) or 'nothing'}"
+                f"if there is a test part; it holds {short(self._zip.namelist())}"
             )
         try:
             with self._zip.open(f"{name}.npy") as stream:
@@ -131,7 +132,7 @@ class _Archive:
             zlib.error,
             LZMAError,
         ) as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split())[:200]
             raise ScenarioError(f"{self.key}: {name} can't be read ({reason})") from None
 
     def _array(self, name: str, stream: IO[bytes]) -> npt.NDArray[Any]:

@@ -26,7 +26,7 @@ def loads(data: bytes) -> Any:
     try:
         return _plain(_Reader(data).load())
     except Exception as error:  # a broken pickle may raise nearly anything
-        raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())) from None
+        raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:200]) from None
 
 
 class _Array:
@@ -54,10 +54,10 @@ class _Byte:
         pass
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):
     """An unpickler that knows four names.
 
-    They stand for bound methods, on which a pickle can set nothing that outlives it.
+    It is the one in Python: the one in C makes a table as long as any number that a pickle names.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -67,28 +67,28 @@ class _Reader(pickle.Unpickler):
         """What a name stands for, or an error: nothing is imported."""
         if module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             module = "numpy"
+        # Made anew for each question, so that nothing which a pickle sets on them outlives it.
         known: dict[tuple[str, str], Callable[..., Any] | None] = {
-            ("numpy", "_reconstruct"): self._array,
+            ("numpy", "_reconstruct"): lambda *_: _Array(),
             ("numpy", "ndarray"): None,  # always an argument of _reconstruct
-            ("numpy", "dtype"): self._dtype,
-            ("_codecs", "encode"): self._encode,
+            ("numpy", "dtype"): lambda name, *_: _byte(name),
+            ("_codecs", "encode"): lambda text, encoding: _encoded(text, encoding),
         }
         if (module, name) not in known:
             raise ValueError(f"asks for {module}.{name}")
         return known[module, name]
 
-    def _array(self, *_: Any) -> _Array:
-        return _Array()
 
-    def _dtype(self, name: Any, *_: Any) -> _Byte:
-        if name not in ("u1", b"u1"):
-            raise ValueError(f"an array of {name!r} must be of uint8")
-        return _Byte()
+def _byte(name: Any) -> _Byte:
+    if name not in ("u1", b"u1"):
+        raise ValueError(f"an array of {name!r} must be of uint8")
+    return _Byte()
 
-    def _encode(self, text: Any, encoding: Any) -> bytes:
-        if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
-            raise ValueError("bytes must be written as latin1")
-        return text.encode("latin1")
+
+def _encoded(text: Any, encoding: Any) -> bytes:
+    if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+        raise ValueError("bytes must be written as latin1")
+    return text.encode("latin1")
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,42 @@
+"""Each trial tells how many samples of each class every worker holds."""
+
+from pathlib import Path
+
+from conftest import Call
+from tiny import tiny, write
+
+import analysis
+import desim as simulator
+
+
+def test_the_counts_are_those_of_the_partition(tmp_path: Path) -> None:
+    # 4 workers x 20 digits, each worker two shards of ten that span few classes.
+    changes = {"problem.partition": "shards", "stop.rounds": 1}
+    out = simulator.run(simulator.from_table(tiny(changes)), tmp_path / "out", jobs=1)
+    counts = analysis.load_labels(out, "DSGD-seed0")
+    assert counts is not None
+    assert counts.shape == (4, 10)
+    assert (counts.sum(axis=1) == 20).all()
+    assert ((counts > 0).sum(axis=1) <= 6).all()
+    other = analysis.load_labels(out, "QT-seed0")
+    assert counts.equals(other)  # a seed deals the same to every algorithm
+    names = {path.name for path in analysis.report(out)}
+    assert {"who-holds-what.png", "who-holds-what.svg"} <= names
+
+
+def test_numbers_to_predict_and_the_clock_alone_have_no_counts(tmp_path: Path) -> None:
+    quadratic = {"kind": "quadratic", "samples": 100, "dimension": 3}
+    changes = {"problem.dataset": quadratic, "problem.model": "quadratic", "stop.rounds": 1}
+    for name, table, train in (("numbers", tiny(changes), True), ("clock", tiny(), False)):
+        out = simulator.run(simulator.from_table(table), tmp_path / name, jobs=1, train=train)
+        assert analysis.load_labels(out, "DSGD-seed0") is None
+
+
+def test_missing_data_stops_a_run_of_the_clock_before_it_begins(
+    tmp_path: Path, desim: Call
+) -> None:
+    dataset = {"kind": "mnist", "folder": "nowhere"}
+    file = write(tmp_path / "tiny.toml", {"problem.dataset": dataset})
+    ended = desim("run", file, "--no-train", "--out", tmp_path / "out", "--jobs", 1)
+    assert "nowhere': has no train-images-idx3-ubyte[.gz]; put" in ended.complaint
+    assert not (tmp_path / "out").exists()
