@@ -29,6 +29,7 @@ from PIL import Image
 from desim.errors import ScenarioError
 from desim.registry import members
 from desim.streams import Streams
+from desim.tensors.datasets.base import Dataset, Shape
 from desim.tensors.datasets.cifar10 import CIFAR10
 from desim.tensors.datasets.fashion_mnist import FashionMNIST
 from desim.tensors.datasets.image_folder import ImageFolder
@@ -186,7 +187,7 @@ def test_a_left_out_folder_is_the_users(cls, name, tmp_path, monkeypatch):
     monkeypatch.delenv("DESIM_DATA")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     with pytest.raises(ScenarioError, match=rf"home/\.cache/desim/{name}': has no train-images"):
-        cls().shape()
+        cls().load()
 
 
 def test_mnist_itself():
