@@ -91,7 +91,7 @@ def test_asynchronous_dsgd() -> None:
         "mnist-quantimed-vs-async",
         "async DSGD",
         seeds=[0, 1, 2, 3],
-        stop={"time_s": 1000.0},
+        stop={"time_s": 1000.0, "rounds": 1100},
         evaluate={"every_s": 100.0},
     )
     for time_s, loss in ASYNC.items():
