@@ -287,13 +287,18 @@ def _method_row(method: "MethodPlan") -> list[str]:
 
 
 def _print_member(axis: str, kind: str, cls: "type[Table]") -> None:
-    from desim.registry import type_name
+    from desim.registry import Table, type_name
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{kind}[/bold] ({axis})\n")
     module = inspect.getmodule(cls)
     texts = [inspect.getdoc(module)] if axis != "table" else []
-    for text in [*texts, inspect.getdoc(cls)]:
+    texts.append(inspect.getdoc(cls))
+    for base in cls.__mro__[1:]:  # what a base says of the fields that it adds
+        if issubclass(base, Table):
+            _, heading, fields = inspect.cleandoc(base.__doc__ or "").partition("\nAttributes:\n")
+            texts += [heading.strip() + "\n" + fields] if heading else []
+    for text in texts:
         console.print(escape(text or ""), end="\n\n")
     table = RichTable("field", "type", "default", box=None)
     for name, field in cls.model_fields.items():

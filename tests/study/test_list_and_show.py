@@ -117,6 +117,12 @@ def test_tables_are_shown(table: str, desim: Call) -> None:
     assert f"{table} (table)" in shown.out
 
 
+def test_fields_of_a_base_are_explained_with_those_of_the_member(desim: Call) -> None:
+    rows = [row.split(": ")[0].strip() for row in desim("show", "mnist").out.splitlines()]
+    assert {"classes", "greyscale", "resize", "flatten", "standardise"} <= set(rows)
+    assert {"folder", "train_on"} <= set(rows)
+
+
 def test_a_kind_on_two_axes_is_shown_twice(desim: Call) -> None:
     out = desim("show", "constant").out
     assert "constant (step-sizes)" in out
