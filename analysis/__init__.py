@@ -9,6 +9,7 @@ from analysis.report import report
 from analysis.results import load, load_timeline, trials
 from analysis.summary import round_times, summary, summary_table
 from analysis.targets import bits_to_target, round_targets, target_grid, time_to_target
+from analysis.trace import trace
 
 __all__ = [
     "ResultsError",
@@ -23,5 +24,6 @@ __all__ = [
     "summary_table",
     "target_grid",
     "time_to_target",
+    "trace",
     "trials",
 ]
