@@ -10,6 +10,7 @@ from analysis.results import load, load_timeline, trials
 from analysis.summary import round_times, summary, summary_table
 from analysis.targets import bits_to_target, round_targets, target_grid, time_to_target
 from analysis.trace import trace
+from analysis.web.page import web_report
 
 __all__ = [
     "ResultsError",
@@ -26,4 +27,5 @@ __all__ = [
     "time_to_target",
     "trace",
     "trials",
+    "web_report",
 ]

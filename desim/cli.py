@@ -113,9 +113,12 @@ def check(scenario: ScenarioName, set_: Values = None, no_train: NoTrain = False
 @app.command()
 def report(
     folder: ResultsDir,
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write report/report.html: all in one page.")
+    ] = False,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
-    _report(folder, Console())
+    _report(folder, Console(), html=html)
 
 
 @app.command()
@@ -257,11 +260,13 @@ def _analysing() -> Iterator[ModuleType]:
         raise DesimError(str(error)) from None
 
 
-def _report(folder: Path, console: Console) -> None:
+def _report(folder: Path, console: Console, *, html: bool = False) -> None:
     with _analysing() as analysis:
-        paths = analysis.report(folder)
+        paths = (analysis.web_report if html else analysis.report)(folder)
         console.print(analysis.summary_table(analysis.summary(folder)))
     console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
+    if html:
+        console.print(f"page: {escape(str(paths[0]))}")
 
 
 def _print_plan(plan: "Plan", console: Console) -> None:
