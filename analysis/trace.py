@@ -9,11 +9,10 @@ Format: "Trace Event Format", Google, the object form with `traceEvents`.
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.errors import ResultsError
+from analysis.files import whole
 from analysis.results import trials
 
 # Viewers count whole nanoseconds, and a flow binds to no slice of length zero.
@@ -64,7 +64,7 @@ def trace(folder: str | Path, trial: str, out: str | Path | None = None) -> Path
     try:
         if out is None:
             target.parent.mkdir(exist_ok=True)
-        with _whole(target) as stream:
+        with whole(target) as plain, _packed(plain, target) as stream:
             _write(stream, _pieces(source), trial, found.loc[trial])
     except OSError as error:
         raise ResultsError(
@@ -79,6 +79,13 @@ def _choice(root: Path, names: list[str]) -> str:
     return f"no finished trial of this name in {root}; choose from {listed}{more}"
 
 
+def _packed(plain: BinaryIO, path: Path) -> AbstractContextManager[IO[bytes]]:
+    if path.suffix != ".gz":
+        return nullcontext(plain)
+    # Without a name and a time the same trial gives the same bytes.
+    return cast(IO[bytes], gzip.GzipFile("", "wb", 6, plain, mtime=0))
+
+
 def _pieces(source: Path) -> Iterator[pd.DataFrame]:
     """The row groups of a timeline, which hold a send and its messages together."""
     try:
@@ -90,25 +97,6 @@ def _pieces(source: Path) -> Iterator[pd.DataFrame]:
             f"{source}: can't be read as a timeline ({error}); remove it and call `desim run` "
             "again, it runs the trial anew"
         ) from None
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when all is written, and leaves nothing otherwise."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder")
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as plain:
-            if path.suffix == ".gz":
-                # Without a name and a time the same trial gives the same bytes.
-                with gzip.GzipFile("", "wb", 6, plain, mtime=0) as packed:
-                    yield packed  # type: ignore[misc]
-            else:
-                yield plain
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write(

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.errors import ResultsError
+from analysis.files import whole
 from analysis.report import report
 from analysis.results import load, scenario, trials, unfinished
 from analysis.summary import round_times, summary, summary_cells
@@ -90,10 +90,10 @@ def web_report(folder: str | Path, baseline: str | None = None) -> list[Path]:
     root = Path(folder)
     paths = report(root, baseline)
     page = root / "report" / "report.html"
-    part = page.with_name(page.name + ".part")
+    text = _rendered(root, baseline, paths)
     try:
-        part.write_text(_rendered(root, baseline, paths), encoding="utf-8")
-        os.replace(part, page)
+        with whole(page) as stream:
+            stream.write(text.encode())
     except OSError as error:
         raise ResultsError(f"{page}: must be a file that can be written ({error})") from None
     return [page, *paths]
