@@ -25,9 +25,9 @@ def sentences(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def methods(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each method's label, and what it is."""
+    """Each method's label (or its kind, a class of the user's own by its name), and what it is."""
     return [
-        (str(entry.get("label", entry.get("kind", ""))), _method(entry))
+        (str(entry.get("label") or str(entry.get("kind", "?")).rpartition(":")[2]), _method(entry))
         for entry in scenario.get("algorithms", [])
     ]
 

@@ -35,7 +35,7 @@ SCENARIO = {
     "evaluate": {"every_s": 10.0},
     "algorithms": [
         {"kind": "dsgd", "label": "DSGD", "batch": 20, "step_size": {"kind": "constant"}},
-        {"kind": "mine:Own", "label": "own", "deadline_s": 0.5, "wait_s": 2.0, "on": True},
+        {"kind": "mine:Own", "label": "", "deadline_s": 0.5, "wait_s": 2.0, "on": True},
     ],
     "sweep": {"cluster.compute.low": [1, 5, 10]},
 }
@@ -57,7 +57,7 @@ def test_a_scenario_is_told_in_sentences():
     assert methods(SCENARIO) == [
         ("DSGD", "Method dsgd. Batches of 20 samples. Step size: constant."),
         (
-            "own",
+            "Own",
             "Method mine:Own. Computes for 0.5 simulated s in every step. Further: wait 2 s, "
             "on = True.",
         ),
