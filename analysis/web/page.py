@@ -13,7 +13,7 @@ from markupsafe import Markup
 from analysis.errors import ResultsError
 from analysis.files import whole
 from analysis.report import report
-from analysis.results import load, scenario, trials, unfinished
+from analysis.results import load, scenario, sweep_points, trials, unfinished
 from analysis.summary import round_times, summary, summary_cells
 from analysis.web.lanes import scenes
 from analysis.web.provenance import provenance
@@ -120,6 +120,7 @@ def _rendered(root: Path, baseline: str | None, paths: Sequence[Path]) -> str:
         notes=_diverged(finished),
         pictures=_pictures(paths),
         timeline={"scenes": scenes(root, finished, metrics)},
+        points=len(sweep_points(finished)),
         provenance=provenance(root, finished),
         style=own("page.css"),
         script=script,

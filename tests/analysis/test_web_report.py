@@ -61,6 +61,11 @@ def sweep(made):
         made.decay("QT", 0, 4.0 + latency_s, sweep={"network.latency_s": latency_s})
 
 
+def many_points(made):
+    for law in "uvwxyz":
+        made.decay("DSGD", 0, 8.0, sweep={"cluster.compute": law})
+
+
 def unfinished(made):
     plain(made)
     made.decay("QT", 2, 4.0, finished=False)
@@ -81,7 +86,7 @@ def all_diverged(made):
     made.trial("DSGD", 0, [0, 8], [2.0, float("nan")], diverged_at_s=8.0)
 
 
-RUNS = (plain, sweep, unfinished, without_training, diverged, all_diverged)
+RUNS = (plain, sweep, many_points, unfinished, without_training, diverged, all_diverged)
 
 
 @pytest.fixture
