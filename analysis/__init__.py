@@ -10,6 +10,8 @@ from analysis.report import report
 from analysis.results import load, load_labels, load_timeline, trials
 from analysis.summary import round_times, summary, summary_table
 from analysis.targets import bits_to_target, round_targets, target_grid, time_to_target
+from analysis.trace import trace
+from analysis.web.page import web_report
 
 __all__ = [
     "ResultsError",
@@ -26,5 +28,7 @@ __all__ = [
     "summary_table",
     "target_grid",
     "time_to_target",
+    "trace",
     "trials",
+    "web_report",
 ]

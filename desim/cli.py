@@ -4,8 +4,11 @@ import inspect
 import os
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -46,6 +49,7 @@ Values = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Another value at a dotted key; repeatable."),
 ]
+ResultsDir = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]
 NoTrain = Annotated[bool, typer.Option("--no-train", help="The clock alone: no data, no losses.")]
 
 
@@ -108,10 +112,31 @@ def check(scenario: ScenarioName, set_: Values = None, no_train: NoTrain = False
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
+    folder: ResultsDir,
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write report/report.html: all in one page.")
+    ] = False,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
-    _report(folder, Console())
+    _report(folder, Console(), html=html)
+
+
+@app.command()
+def trace(
+    folder: ResultsDir,
+    trial: Annotated[str, typer.Option(help="A trial's name: its folder below trials/.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file; packed if it ends in .gz.",
+            show_default="DIR/report/trace-TRIAL.json.gz",
+        ),
+    ] = None,
+) -> None:
+    """Write a trial's timeline for ui.perfetto.dev or chrome://tracing."""
+    with _analysing() as analysis:
+        path = analysis.trace(folder, trial, out)
+    Console(soft_wrap=True).print(f"trace: {escape(str(path))}")
 
 
 @app.command("list")
@@ -224,15 +249,24 @@ def _first_comment(path: Path) -> str:
     return line.lstrip("# ") if line.startswith("#") else ""
 
 
-def _report(folder: Path, console: Console) -> None:
+@contextmanager
+def _analysing() -> Iterator[ModuleType]:
+    """The analysis, with its errors told as ours."""
     import analysis  # seaborn takes a second to import
 
     try:
-        paths = analysis.report(folder)
-        console.print(analysis.summary_table(analysis.summary(folder)))
+        yield analysis
     except analysis.ResultsError as error:
         raise DesimError(str(error)) from None
+
+
+def _report(folder: Path, console: Console, *, html: bool = False) -> None:
+    with _analysing() as analysis:
+        paths = (analysis.web_report if html else analysis.report)(folder)
+        console.print(analysis.summary_table(analysis.summary(folder)))
     console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
+    if html:
+        console.print(f"page: {escape(str(paths[0]))}")
 
 
 def _print_plan(plan: "Plan", console: Console) -> None:

@@ -54,8 +54,8 @@ def timeline(
             the longest rounds.
     """
     shown = finished.groupby("algorithm", sort=False).head(1)
-    end_s = _window_s(metrics, shown) if until_s is None else until_s
-    chosen = _spread_by_speed(folder, shown.iloc[0], end_s, workers)
+    end_s = window_s(metrics, shown) if until_s is None else until_s
+    chosen = spread_by_speed(folder, shown.iloc[0], end_s, workers)
     figure = style.new_figure(0.9 + len(shown) * (0.34 + 0.17 * len(chosen)))
     panels = np.atleast_1d(figure.subplots(len(shown), 1, sharex=True))
     for axes, row in zip(panels, shown.to_dict("records"), strict=True):
@@ -79,7 +79,7 @@ def timeline(
     return figure
 
 
-def _window_s(metrics: pd.DataFrame, shown: pd.DataFrame) -> float:
+def window_s(metrics: pd.DataFrame, shown: pd.DataFrame) -> float:
     """Simulated s that `ROUNDS` rounds of the slowest method take on average, if readable."""
     last = metrics[metrics["trial"].isin(shown["trial"])].groupby("trial").last()
     paces = (last["time_s"] / last["round"])[last["round"] > 0]
@@ -90,7 +90,7 @@ def _window_s(metrics: pd.DataFrame, shown: pd.DataFrame) -> float:
     return float(min(ROUNDS * paces.max(), readable_s))
 
 
-def _spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count: int) -> list[int]:
+def spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count: int) -> list[int]:
     """Workers from the slowest to the fastest in samples per second, evenly spaced by rank."""
     spans = load_timeline(
         folder,

@@ -1,0 +1,188 @@
+"""The trace of a timeline keeps the rules of the trace event format and the timeline's totals."""
+
+import gzip
+import json
+from collections import defaultdict
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import analysis
+from analysis.errors import ResultsError
+
+REQUIRED = {
+    "X": {"name", "cat", "pid", "tid", "ts", "dur", "args"},
+    "s": {"name", "cat", "pid", "tid", "ts", "id", "bp", "args"},
+    "f": {"name", "cat", "pid", "tid", "ts", "id", "bp", "args"},
+    "M": {"name", "pid", "tid", "args"},
+}
+NS = 1e-3  # in microseconds: what viewers tell apart, and what times are rounded to
+
+
+def events_of(path):
+    data = path.read_bytes()
+    return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)["traceEvents"]
+
+
+def by_track(events):
+    tracks = defaultdict(list)
+    for event in events:
+        if event["ph"] == "X":
+            tracks[event["tid"]].append(event)
+    return tracks
+
+
+def names(events):
+    return {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
+
+
+def check_format(events):
+    """Fields of each phase, named tracks, slices that nest, flows with two ends that bind."""
+    for event in events:
+        assert REQUIRED[event["ph"]] <= event.keys()
+        assert event.get("ts", 0) >= 0
+        assert event.get("dur", 0) >= 0
+    tracks, named = by_track(events), names(events)
+    assert tracks.keys() <= named.keys()
+    assert len(set(named.values())) == len(named)
+    for slices in tracks.values():
+        open_until = []
+        for event in sorted(slices, key=lambda e: (e["ts"], -e["dur"])):
+            while open_until and open_until[-1] <= event["ts"] + NS / 2:
+                open_until.pop()
+            end = event["ts"] + event["dur"]
+            assert not open_until or end <= open_until[-1] + NS / 2
+            open_until.append(end)
+    starts, ends = ({e["id"]: e for e in events if e["ph"] == phase} for phase in "sf")
+    assert starts.keys() == ends.keys()
+    assert len(starts) == sum(e["ph"] == "s" for e in events)
+    assert len(ends) == sum(e["ph"] == "f" for e in events)
+    spans = {
+        tid: pd.IntervalIndex.from_arrays(
+            *zip(*((e["ts"] - NS / 4, e["ts"] + e["dur"] - NS / 4) for e in slices), strict=True),
+            closed="left",
+        )
+        for tid, slices in tracks.items()
+    }
+    for number, start in starts.items():
+        end = ends[number]
+        assert start["ts"] <= end["ts"]
+        for flow, kind in ((start, "send"), (end, "arrival")):
+            (place,) = spans[flow["tid"]].get_indexer_for([flow["ts"]])
+            assert tracks[flow["tid"]][place]["name"] == kind
+        assert named[start["tid"]].startswith(f"worker {start['args']['from']} sends")
+        assert named[end["tid"]].startswith(f"worker {end['args']['to']} arrivals")
+
+
+def check_totals(events, timeline):
+    for kind in ("compute", "wait", "send"):
+        rows = timeline[timeline["kind"] == kind]
+        slices = [e for e in events if e["name"] == kind]
+        assert len(slices) == len(rows)
+        total_us = sum(e["dur"] for e in slices)
+        assert total_us == pytest.approx(
+            (rows["end_s"] - rows["start_s"]).sum() * 1e6, abs=2 * NS * len(rows)
+        )
+        for name in ("step", "bits", "samples"):
+            assert sum(e["args"][name] for e in slices) == rows[name].sum()
+    received = timeline[timeline["kind"] == "receive"]
+    ends = [e for e in events if e["ph"] == "f"]
+    arrivals = [e for e in events if e["name"] == "arrival"]
+    assert len(ends) == len(received) == sum(e["args"]["messages"] for e in arrivals)
+    assert sum(e["args"]["bits"] for e in ends) == received["bits"].sum()
+    assert sum(e["ts"] for e in ends) == pytest.approx(received["end_s"].sum() * 1e6)
+
+
+def row(worker, kind, start_s, end_s, step=0, peer=-1, bits=0, samples=0):
+    values = (worker, kind, float(start_s), float(end_s), step, peer, bits, samples)
+    columns = ("worker", "kind", "start_s", "end_s", "step", "peer", "bits", "samples")
+    return dict(zip(columns, values, strict=True))
+
+
+@pytest.fixture
+def awkward(fabricate):
+    """Sends that overlap computing and each other, of no length, and late arrivals."""
+    made = fabricate("<b>")
+    rows = [
+        row(0, "compute", 0, 1, samples=6),
+        row(0, "send", 1, 3, bits=200),
+        row(1, "receive", 1, 2, peer=0, bits=100),
+        row(2, "receive", 1, 20, peer=0, bits=100),
+        row(0, "compute", 1, 1.5, step=1, samples=6),
+        row(0, "send", 1.5, 2.5, step=1, bits=100),
+        row(1, "receive", 1.75, 2, step=1, peer=0, bits=100),
+        row(1, "send", 0, 0, bits=0),
+        row(0, "receive", 0, 0, peer=1),
+        row(1, "compute", 0, 0),
+        row(1, "wait", 0, 2),
+        row(2, "wait", 0.1 + 0.2, 1 / 3),
+    ]
+    name = made.decay("<b>", 0, 4.0, timeline=rows)
+    return made.folder, name, pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("ending", ["json", "json.gz"])
+def test_overlapping_empty_and_late_intervals_keep_the_format(awkward, ending, tmp_path):
+    folder, name, rows = awkward
+    out = tmp_path / f"out.{ending}"
+    assert analysis.trace(folder, name, out) == out
+    events = events_of(out)
+    check_format(events)
+    check_totals(events, rows)
+    assert list(tmp_path.glob("*.part")) == []
+    assert "worker 0 sends 2" in names(events).values()
+
+
+def test_every_worker_has_its_track_in_order_and_times_are_microseconds(awkward):
+    folder, name, _ = awkward
+    path = analysis.trace(folder, name)
+    assert path.parent == folder / "report"
+    events = events_of(path)
+    order = {e["tid"]: e["args"]["sort_index"] for e in events if e["name"] == "thread_sort_index"}
+    tracks = [name for _, name in sorted((order[tid], name) for tid, name in names(events).items())]
+    assert [track for track in tracks if len(track.split()) == 2] == [
+        f"worker {w}" for w in (0, 1, 2)
+    ]
+    assert tracks[:2] == ["worker 0", "worker 0 sends"]
+    (first,) = (e for e in events if e["name"] == "compute" and e["args"]["step"] == 1)
+    assert (first["ts"], first["dur"]) == (1e6, 5e5)
+    assert first["args"]["samples"] == 6
+
+
+def test_the_same_trial_gives_the_same_bytes(awkward, tmp_path):
+    folder, name, _ = awkward
+    one, two = tmp_path / "one.gz", tmp_path / "two.gz"
+    analysis.trace(folder, name, one)
+    analysis.trace(folder, name, two)
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_timeline_in_pieces_has_unique_flows(awkward, tmp_path):
+    folder, name, rows = awkward
+    path = folder / "trials" / name / "timeline.parquet"
+    table = pq.read_table(path)
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for start, length in ((0, 7), (7, 3), (10, 2)):
+            writer.write_table(table.slice(start, length))
+    events = events_of(analysis.trace(folder, name, tmp_path / "out.json"))
+    check_format(events)
+    check_totals(events, rows)
+
+
+def test_what_cannot_be_traced_says_why_and_leaves_nothing(awkward, tmp_path):
+    folder, name, _ = awkward
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ResultsError, match=f"no finished trial .* choose from {name}"):
+        analysis.trace(folder, "../trials", tmp_path / "out.json")
+    for out in (tmp_path / "missing" / "out.json", folder):
+        with pytest.raises(ResultsError, match="must be a file that can be written"):
+            analysis.trace(folder, name, out)
+    timeline = folder / "trials" / name / "timeline.parquet"
+    timeline.write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(ResultsError, match="can't be read as a timeline"):
+        analysis.trace(folder, name, tmp_path / "out.json")
+    timeline.unlink()
+    with pytest.raises(ResultsError, match="is missing; call `desim run` again"):
+        analysis.trace(folder, name, tmp_path / "out.json")
+    assert sorted(tmp_path.iterdir()) == before
