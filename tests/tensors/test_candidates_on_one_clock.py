@@ -33,8 +33,8 @@ def test_every_method_gives_the_outcome_of_a_trial_alone(method):
             topology={"kind": "erdos-renyi", "p": 0.5},
             compute=CLUSTER,
             link=UNEQUAL,
-            stop={"rounds": 20},
-            evaluate={"every_rounds": 7},
+            stop={"rounds": 8},
+            evaluate={"every_rounds": 3},
             problem=problem(),
             seed=4,
         )
@@ -51,14 +51,14 @@ def test_candidates_end_on_their_own(kind, evaluate):
     def trial_of(step_size):
         return setting(
             {"kind": kind, "batch": 2, "step_size": step_size},
-            stop={"rounds": 700, "target_train_loss": 1e-6},
+            stop={"rounds": 300, "target_train_loss": 1e-6},
             evaluate=evaluate,
             problem=quadratic(
                 dataset={"kind": "quadratic", "samples": 30, "dimension": 4, "spread": 0.0}
             ),
         )
 
-    steps = [Constant(alpha=9.0), Constant(alpha=0.5), Constant(alpha=1e-4)]
+    steps = [Constant(alpha=30.0), Constant(alpha=0.5), Constant(alpha=1e-4)]
     outcomes = assert_as_alone(trial_of, steps)
     assert [o.stopped_by for o in outcomes] == ["diverged", "target_train_loss", "rounds"]
 
