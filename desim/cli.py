@@ -4,7 +4,10 @@ import inspect
 import os
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -17,8 +20,10 @@ from rich.table import Table as RichTable
 from desim.errors import DesimError, ScenarioError
 
 if TYPE_CHECKING:
+    from desim import study
     from desim.plan import MethodPlan, Plan
     from desim.registry import Table
+    from desim.tuning import Tuning
 
 app = typer.Typer(
     add_completion=False,
@@ -69,20 +74,7 @@ def run(
     from desim import study
 
     console = Console(quiet=quiet)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=quiet,
-    ) as bar:
-
-        def show(now: study.Progress) -> None:
-            text = f"trials {now.done}/{now.trials}, simulated"
-            task = bar.task_ids[0] if bar.task_ids else bar.add_task(text, total=1.0)
-            bar.update(task, completed=now.share, description=text)
-
+    with _bar(console) as show:
         folder = study.run(
             scenario,
             out,
@@ -95,6 +87,69 @@ def run(
             progress=show,
         )
     _report(folder, console)
+
+
+@app.command()
+def tune(
+    scenario: ScenarioName,
+    out: Annotated[
+        Path | None, typer.Option(help="The results folder.", show_default="results/NAME-tuning")
+    ] = None,
+    set_: Values = None,
+    seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
+    target: Annotated[
+        float | None, typer.Option(metavar="LOSS", help="Least time to this training loss.")
+    ] = None,
+    at: Annotated[
+        float | None, typer.Option(metavar="TIME_S", help="Least training loss at this time.")
+    ] = None,
+    deadline: Annotated[
+        bool, typer.Option("--deadline", help="Search T_d, and compare it with b / E[V].")
+    ] = False,
+    range_: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LOW,HIGH",
+            help="Ends of the grid.",
+            show_default="a factor 16 (T_d: 4) around the scenario's",
+        ),
+    ] = None,
+    grid: Annotated[int, typer.Option(help="Candidates on the grid, per method.")] = 5,
+    refine: Annotated[int, typer.Option(help="More on each side of the best of them.")] = 3,
+    epsilon: Annotated[
+        str | None, typer.Option(help="Consensus steps to cross with the grid, such as 0.5,1.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes at a time.", show_default="all processors")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Torch threads per process.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.cpu,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Find each method's best step size, or deadline; as many candidates for every method."""
+    from desim.search import Grid
+    from desim.tuning import execute
+    from desim.tuning_plan import tuning_plan
+
+    console = Console(quiet=quiet)
+    low, high = _numbers("--range", range_, "0.01,10", 2) or (None, None)
+    planned = tuning_plan(
+        scenario,
+        values=_values(set_),
+        seeds=_seeds(seeds),
+        target=target,
+        at=at,
+        grid=Grid(grid, refine, low, high),
+        epsilons=_numbers("--epsilon", epsilon, "0.5,1"),
+        deadline=deadline,
+    )
+    console.print(escape(str(planned)), soft_wrap=True)
+    with _bar(console) as show:
+        tuning = execute(
+            planned, out, jobs=jobs, threads=threads, device=device.value, progress=show
+        )
+    _print_tuning(tuning, deadline, console)
 
 
 @app.command()
@@ -219,6 +274,40 @@ def _seeds(text: str | None) -> list[int] | None:
     return [int(word) for word in words]
 
 
+def _numbers(option: str, text: str | None, such_as: str, count: int = 0) -> list[float]:
+    """The numbers of an option; none where it isn't given."""
+    if text is None:
+        return []
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or (count and len(numbers) != count):
+        many = f"{count} numbers" if count else "numbers"
+        raise ScenarioError(f"{option} = {text!r}: must be {many}, such as {such_as}")
+    return numbers
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[["study.Progress"], None]]:
+    """A bar, and what moves it."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=console.quiet,
+    ) as bar:
+
+        def show(now: "study.Progress") -> None:
+            text = f"trials {now.done}/{now.trials}, simulated"
+            task = bar.task_ids[0] if bar.task_ids else bar.add_task(text, total=1.0)
+            bar.update(task, completed=now.share, description=text)
+
+        yield show
+
+
 def _first_comment(path: Path) -> str:
     line = path.read_text(encoding="utf-8").partition("\n")[0]
     return line.lstrip("# ") if line.startswith("#") else ""
@@ -233,6 +322,51 @@ def _report(folder: Path, console: Console) -> None:
     except analysis.ResultsError as error:
         raise DesimError(str(error)) from None
     console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
+
+
+def _print_tuning(tuning: "Tuning", deadline: bool, console: Console) -> None:
+    import analysis
+
+    best_of, own = ("T_d [s]", "b / E[V] [s]") if deadline else ("best", "scenario's")
+    timed = tuning.objective.target is not None
+    unit = " s" if timed else ""
+    what = "time to target" if timed else "loss"
+    table = RichTable(title=str(tuning.objective), title_justify="left", box=None)
+    table.add_column("method", overflow="fold")
+    for column in (best_of, what, own, what, "lost by it"):
+        table.add_column(column, justify="right")
+    for method in tuning.methods:
+        name = "" if deadline else f"{method.parameter} = "
+        epsilon = "" if method.epsilon is None else f", epsilon = {method.epsilon:g}"
+        score, before = method.score.objective, method.own_score
+        table.add_row(
+            escape(method.label),
+            f"{name}{method.value:.4g}{epsilon}",
+            _score_cell(score, unit),
+            f"{method.own:.4g}",
+            "not tried" if before is None else _score_cell(before.objective, unit),
+            _loss_cell(score, before.objective if before else nan, timed),
+        )
+    console.print(table)
+    for method in tuning.methods:
+        if method.note:
+            console.print(f" {escape(method.label)}: {escape(method.note)}", soft_wrap=True)
+    figures = analysis.report_tuning(tuning.folder)
+    console.print(
+        f"scenario: {escape(str(tuning.folder / 'tuned.toml'))}, figure: {escape(str(figures[0]))}",
+        soft_wrap=True,
+    )
+
+
+def _score_cell(score: float, unit: str) -> str:
+    return f"{score:.4g}{unit}" if isfinite(score) else "failed"
+
+
+def _loss_cell(best: float, own: float, timed: bool) -> str:
+    """What is lost by the scenario's own number, as a share of the best time or as a loss."""
+    if not (isfinite(best) and isfinite(own)):
+        return "-"
+    return f"{own / best - 1:.0%}" if timed else f"{own - best:.3g}"
 
 
 def _print_plan(plan: "Plan", console: Console) -> None:

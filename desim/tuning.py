@@ -236,7 +236,7 @@ class _Search:
 
     def _candidate(self, method: Searched, point: Point) -> _Candidate:
         scenario = changed(self._plan.tried, method, point)
-        prefix = "-".join(f"{key.rpartition('.')[2]}={value:g}" for key, value in point.items())
+        prefix = "-".join(f"{key.rpartition('.')[2]}={value!r}" for key, value in point.items())
         values = {f"algorithms.{method.label}.{key}": value for key, value in point.items()}
         own = [t for t in scenario.trials() if t.setting.algorithm.name == method.label]
         return _Candidate(

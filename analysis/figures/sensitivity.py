@@ -1,0 +1,114 @@
+"""Figure `sensitivity`: how much the objective depends on the step size, or on the deadline."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import blended_transform_factory
+
+from analysis import style
+from analysis.style import Look
+
+#: Where candidates without a number stand, as a share of the axes' height above their top; the
+#: algorithms a little above each other.
+_FAILED_AT, _FAILED_STEP = 1.03, 0.035
+
+
+def sensitivity(candidates: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
+    """The mean objective of each candidate, the best one ringed.
+
+    Candidates that diverged or missed the target for some seed stand as crosses above the axes.
+    Where epsilon was searched too, each value is drawn with the best epsilon for it.
+
+    Args:
+        candidates: from `load_candidates`.
+        looks: from `style.looks`, of every algorithm.
+    """
+    table = _means(candidates)
+    figure = style.new_figure(4.4)
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    labels = list(table["algorithm"].unique())
+    for place, label in enumerate(labels):
+        _curve(axes, table[table["algorithm"] == label], looks[label], place)
+    style.plain_log_ticks(axes.xaxis, table["value"].min(), table["value"].max())
+    _score_axis(axes, table["score"])
+    axes.set_xlabel(_parameters(candidates))
+    axes.set_ylabel(_measure(str(candidates["objective"].iloc[0])))
+    style.legend_above(figure, _handles(table, looks), _caption(candidates))
+    return figure
+
+
+def _means(candidates: pd.DataFrame) -> pd.DataFrame:
+    """One row per algorithm and value: the mean, the lowest and the highest of its seeds."""
+    keys = ["algorithm", "value", "epsilon"]
+    score = candidates.groupby(keys, sort=False, dropna=False)["score"]
+    marks = candidates.groupby(keys, sort=False, dropna=False)[["best", "own"]].any()
+    table = score.agg(["mean", "min", "max"]).join(marks).reset_index()
+    table = table.rename(columns={"mean": "score", "min": "low", "max": "high"})
+    order = table["algorithm"].map({a: k for k, a in enumerate(candidates["algorithm"].unique())})
+    table = table.assign(order=order).sort_values(
+        ["order", "value", "best", "score"], ascending=[True, True, False, True]
+    )
+    return table.drop_duplicates(["algorithm", "value"]).reset_index(drop=True)
+
+
+def _curve(axes: Axes, rows: pd.DataFrame, look: Look, place: int) -> None:
+    fits = rows[np.isfinite(rows["score"])]
+    reach = np.array([fits["score"] - fits["low"], fits["high"] - fits["score"]])
+    axes.errorbar(
+        fits["value"], fits["score"], yerr=np.maximum(reach, 0), elinewidth=0.9, **look.line()
+    )
+    best = fits[fits["best"]]
+    ring: dict[str, Any] = {"ls": "", "marker": "o", "markersize": 13, "markerfacecolor": "none"}
+    axes.plot(best["value"], best["score"], markeredgecolor=look.colour, mew=1.8, zorder=5, **ring)
+    failed = rows[~np.isfinite(rows["score"])]
+    axes.plot(
+        failed["value"],
+        np.full(len(failed), _FAILED_AT + place * _FAILED_STEP),
+        transform=blended_transform_factory(axes.transData, axes.transAxes),
+        color=look.colour,
+        marker="x",
+        ls="",
+        clip_on=False,
+    )
+
+
+def _score_axis(axes: Axes, score: pd.Series) -> None:
+    known = score[np.isfinite(score) & (score > 0)]
+    if known.empty or len(known) < np.isfinite(score).sum():
+        return
+    axes.set_yscale("log")
+    style.plain_log_ticks(axes.yaxis, float(known.min()), float(known.max()))
+
+
+def _handles(table: pd.DataFrame, looks: Mapping[str, Look]) -> list[Line2D]:
+    handles = style.curve_handles(looks, list(table["algorithm"].unique()))
+    if (table["best"] & np.isfinite(table["score"])).any():
+        ring: dict[str, Any] = {"markersize": 11, "markerfacecolor": "none", "mew": 1.8}
+        handles.append(Line2D([], [], color=style.GREY, ls="", marker="o", label="best", **ring))
+    if not np.isfinite(table["score"]).all():
+        handles.append(Line2D([], [], color=style.GREY, ls="", marker="x", label="failed"))
+    return handles
+
+
+def _caption(candidates: pd.DataFrame) -> str:
+    words = "one seed" if candidates["seed"].nunique() == 1 else style.seeds_caption(candidates)
+    words = words.replace("band", "bars")
+    if np.isfinite(candidates["score"]).all():
+        return words
+    missed = "diverged" if "at" in candidates["objective"].iloc[0].split() else ""
+    return f"{words}; failed: {missed or 'diverged or target missed'}"
+
+
+def _parameters(candidates: pd.DataFrame) -> str:
+    names = list(candidates["parameter"].unique())
+    return "deadline T_d [s]" if names == ["T_d"] else f"step size {' or '.join(names)}"
+
+
+def _measure(objective: str) -> str:
+    return f"{objective} [s]" if objective.startswith("time") else objective
