@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from desim import study
     from desim.plan import MethodPlan, Plan
     from desim.registry import Table
-    from desim.tuning import Tuning
 
 app = typer.Typer(
     add_completion=False,
@@ -131,6 +129,7 @@ def tune(
     from desim.search import Grid
     from desim.tuning import execute
     from desim.tuning_plan import tuning_plan
+    from desim.tuning_table import print_tuning
 
     console = Console(quiet=quiet)
     low, high = _numbers("--range", range_, "0.01,10", 2) or (None, None)
@@ -149,7 +148,7 @@ def tune(
         tuning = execute(
             planned, out, jobs=jobs, threads=threads, device=device.value, progress=show
         )
-    _print_tuning(tuning, deadline, console)
+    print_tuning(tuning, deadline, console)
 
 
 @app.command()
@@ -166,7 +165,12 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
-    _report(folder, Console())
+    if (folder / "candidates.parquet").is_file():  # of `desim tune`
+        from analysis import report_tuning
+
+        Console().print(f"figure: {escape(str(report_tuning(folder)[0]))}", soft_wrap=True)
+    else:
+        _report(folder, Console())
 
 
 @app.command("list")
@@ -322,51 +326,6 @@ def _report(folder: Path, console: Console) -> None:
     except analysis.ResultsError as error:
         raise DesimError(str(error)) from None
     console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
-
-
-def _print_tuning(tuning: "Tuning", deadline: bool, console: Console) -> None:
-    import analysis
-
-    best_of, own = ("T_d [s]", "b / E[V] [s]") if deadline else ("best", "scenario's")
-    timed = tuning.objective.target is not None
-    unit = " s" if timed else ""
-    what = "time to target" if timed else "loss"
-    table = RichTable(title=str(tuning.objective), title_justify="left", box=None)
-    table.add_column("method", overflow="fold")
-    for column in (best_of, what, own, what, "lost by it"):
-        table.add_column(column, justify="right")
-    for method in tuning.methods:
-        name = "" if deadline else f"{method.parameter} = "
-        epsilon = "" if method.epsilon is None else f", epsilon = {method.epsilon:g}"
-        score, before = method.score.objective, method.own_score
-        table.add_row(
-            escape(method.label),
-            f"{name}{method.value:.4g}{epsilon}",
-            _score_cell(score, unit),
-            f"{method.own:.4g}",
-            "not tried" if before is None else _score_cell(before.objective, unit),
-            _loss_cell(score, before.objective if before else nan, timed),
-        )
-    console.print(table)
-    for method in tuning.methods:
-        if method.note:
-            console.print(f" {escape(method.label)}: {escape(method.note)}", soft_wrap=True)
-    figures = analysis.report_tuning(tuning.folder)
-    console.print(
-        f"scenario: {escape(str(tuning.folder / 'tuned.toml'))}, figure: {escape(str(figures[0]))}",
-        soft_wrap=True,
-    )
-
-
-def _score_cell(score: float, unit: str) -> str:
-    return f"{score:.4g}{unit}" if isfinite(score) else "failed"
-
-
-def _loss_cell(best: float, own: float, timed: bool) -> str:
-    """What is lost by the scenario's own number, as a share of the best time or as a loss."""
-    if not (isfinite(best) and isfinite(own)):
-        return "-"
-    return f"{own / best - 1:.0%}" if timed else f"{own - best:.3g}"
 
 
 def _print_plan(plan: "Plan", console: Console) -> None:

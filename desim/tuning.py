@@ -207,7 +207,9 @@ class _Search:
         stage: list[list[Trial]] = []
         for method, tried, new in zip(self._plan.methods, self._tried, points, strict=True):
             known = [candidate.point for candidate in tried]
-            candidates = [self._candidate(method, p) for p in new if p not in known]
+            # Points so close that they are one to four digits are tried once.
+            unique = {tuple(p.items()): p for p in new if p not in known}.values()
+            candidates = [self._candidate(method, point) for point in unique]
             tried += candidates
             # Those of one seed share a clock.
             stage += [list(trials) for trials in zip(*(c.trials for c in candidates), strict=True)]

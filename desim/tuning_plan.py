@@ -85,12 +85,12 @@ class TuningPlan:
 
     def __str__(self) -> str:
         what = "deadlines" if self.deadline else "step sizes"
-        seeds = len(self.tried.seeds)
-        total = self.candidates * len(self.methods) * seeds
+        methods, seeds = len(self.methods), len(self.tried.seeds)
+        total = self.candidates * methods * seeds
         return (
-            f"{self.objective}: {len(self.methods)} methods x {self.candidates} {what} "
+            f"{self.objective}: {methods} method{'s' * (methods > 1)} x {self.candidates} {what} "
             f"({self.candidates - 2 * self.grid.refine} on the grid, {2 * self.grid.refine} around "
-            f"its best) x {seeds} seeds = {total} trials"
+            f"its best) x {seeds} seed{'s' * (seeds > 1)} = {total} trials"
         )
 
 

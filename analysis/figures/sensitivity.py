@@ -13,15 +13,15 @@ from matplotlib.transforms import blended_transform_factory
 from analysis import style
 from analysis.style import Look
 
-#: Where candidates without a number stand, as a share of the axes' height above their top; the
-#: algorithms a little above each other.
-_FAILED_AT, _FAILED_STEP = 1.03, 0.035
+#: Where candidates without a number stand, as a share of the axes' height: above their top, the
+#: algorithms in rows of their own, the first one highest.
+_FAILED_AT, _FAILED_STEP = 1.04, 0.045
 
 
 def sensitivity(candidates: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     """The mean objective of each candidate, the best one ringed.
 
-    Candidates that diverged or missed the target for some seed stand as crosses above the axes.
+    Candidates that diverged or missed the target for some seed stand hollow above the axes.
     Where epsilon was searched too, each value is drawn with the best epsilon for it.
 
     Args:
@@ -33,8 +33,10 @@ def sensitivity(candidates: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     axes = figure.subplots()
     axes.set_xscale("log")
     labels = list(table["algorithm"].unique())
-    for place, label in enumerate(labels):
-        _curve(axes, table[table["algorithm"] == label], looks[label], place)
+    failed = table[~np.isfinite(table["score"])]
+    for label in labels:
+        _curve(axes, table[table["algorithm"] == label], looks[label])
+    _failures(axes, failed, looks)
     style.plain_log_ticks(axes.xaxis, table["value"].min(), table["value"].max())
     _score_axis(axes, table["score"])
     axes.set_xlabel(_parameters(candidates))
@@ -57,7 +59,7 @@ def _means(candidates: pd.DataFrame) -> pd.DataFrame:
     return table.drop_duplicates(["algorithm", "value"]).reset_index(drop=True)
 
 
-def _curve(axes: Axes, rows: pd.DataFrame, look: Look, place: int) -> None:
+def _curve(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
     fits = rows[np.isfinite(rows["score"])]
     reach = np.array([fits["score"] - fits["low"], fits["high"] - fits["score"]])
     axes.errorbar(
@@ -66,16 +68,20 @@ def _curve(axes: Axes, rows: pd.DataFrame, look: Look, place: int) -> None:
     best = fits[fits["best"]]
     ring: dict[str, Any] = {"ls": "", "marker": "o", "markersize": 13, "markerfacecolor": "none"}
     axes.plot(best["value"], best["score"], markeredgecolor=look.colour, mew=1.8, zorder=5, **ring)
-    failed = rows[~np.isfinite(rows["score"])]
-    axes.plot(
-        failed["value"],
-        np.full(len(failed), _FAILED_AT + place * _FAILED_STEP),
-        transform=blended_transform_factory(axes.transData, axes.transAxes),
-        color=look.colour,
-        marker="x",
-        ls="",
-        clip_on=False,
-    )
+
+
+def _failures(axes: Axes, failed: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+    labels = list(failed["algorithm"].unique())
+    where = blended_transform_factory(axes.transData, axes.transAxes)
+    for row, label in enumerate(reversed(labels)):
+        values = failed.loc[failed["algorithm"] == label, "value"]
+        height = np.full(len(values), _FAILED_AT + row * _FAILED_STEP)
+        look = looks[label].line() | {"linestyle": "", "markerfacecolor": "white"}
+        axes.plot(values, height, transform=where, clip_on=False, **look)
+    if labels:
+        middle = _FAILED_AT + (len(labels) - 1) / 2 * _FAILED_STEP
+        place: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "center"}
+        axes.text(-0.02, middle, "failed", fontsize="small", color=style.GREY, **place)
 
 
 def _score_axis(axes: Axes, score: pd.Series) -> None:
@@ -91,8 +97,6 @@ def _handles(table: pd.DataFrame, looks: Mapping[str, Look]) -> list[Line2D]:
     if (table["best"] & np.isfinite(table["score"])).any():
         ring: dict[str, Any] = {"markersize": 11, "markerfacecolor": "none", "mew": 1.8}
         handles.append(Line2D([], [], color=style.GREY, ls="", marker="o", label="best", **ring))
-    if not np.isfinite(table["score"]).all():
-        handles.append(Line2D([], [], color=style.GREY, ls="", marker="x", label="failed"))
     return handles
 
 
@@ -101,8 +105,8 @@ def _caption(candidates: pd.DataFrame) -> str:
     words = words.replace("band", "bars")
     if np.isfinite(candidates["score"]).all():
         return words
-    missed = "diverged" if "at" in candidates["objective"].iloc[0].split() else ""
-    return f"{words}; failed: {missed or 'diverged or target missed'}"
+    timed = str(candidates["objective"].iloc[0]).startswith("time")
+    return f"{words}; failed: diverged{' or missed the target' if timed else ''}"
 
 
 def _parameters(candidates: pd.DataFrame) -> str:
