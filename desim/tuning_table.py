@@ -20,7 +20,7 @@ def print_tuning(tuning: Tuning, deadline: bool, console: Console) -> None:
     table = RichTable(title=str(tuning.objective), title_justify="left", box=None)
     table.add_column("method", overflow="fold")
     for column in (best_of, what, own, what, "lost by it"):
-        table.add_column(column, justify="right")
+        table.add_column(escape(column), justify="right")
     for method in tuning.methods:
         name = "" if deadline else f"{method.parameter} = "
         epsilon = "" if method.epsilon is None else f", epsilon = {method.epsilon:g}"

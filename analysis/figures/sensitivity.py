@@ -37,11 +37,14 @@ def sensitivity(candidates: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     for label in labels:
         _curve(axes, table[table["algorithm"] == label], looks[label])
     _failures(axes, failed, looks)
+    handles = _handles(table, looks)
+    if set(candidates["parameter"]) == {"T_d"}:
+        handles.append(_rules(axes, table))
     style.plain_log_ticks(axes.xaxis, table["value"].min(), table["value"].max())
     _score_axis(axes, table["score"])
     axes.set_xlabel(_parameters(candidates))
     axes.set_ylabel(_measure(str(candidates["objective"].iloc[0])))
-    style.legend_above(figure, _handles(table, looks), _caption(candidates))
+    style.legend_above(figure, handles, _caption(candidates))
     return figure
 
 
@@ -82,6 +85,14 @@ def _failures(axes: Axes, failed: pd.DataFrame, looks: Mapping[str, Look]) -> No
         middle = _FAILED_AT + (len(labels) - 1) / 2 * _FAILED_STEP
         place: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "center"}
         axes.text(-0.02, middle, "failed", fontsize="small", color=style.GREY, **place)
+
+
+def _rules(axes: Axes, table: pd.DataFrame) -> Line2D:
+    """A line at each deadline that T_d = b / E[V] gives, and its entry in the legend."""
+    line: dict[str, Any] = {"color": style.GREY, "linestyle": (0, (2, 2)), "linewidth": 1.2}
+    for value in table.loc[table["own"], "value"].unique():
+        axes.axvline(value, zorder=0, **line)
+    return Line2D([], [], label="b / E[V]", **line)
 
 
 def _score_axis(axes: Axes, score: pd.Series) -> None:

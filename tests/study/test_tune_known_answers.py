@@ -1,9 +1,9 @@
 """`desim tune` on a quadratic without noise, where the best step size is known.
 
 All workers hold the same point, so that one step takes each coordinate's error times 1 - alpha h.
-With curvatures h of 1/4 and 1 the slowest coordinate shrinks fastest at alpha =
-2 / (1/4 + 1) = 8/5, by 0.6 a step; after 30 steps the faster coordinate's larger curvature moves the best of the
-loss by less than 1 %.
+With curvatures h of 1/4 and 1 the slowest coordinate shrinks fastest, by 0.6 a step, at alpha =
+2 / (1/4 + 1); after 30 steps the larger weight of the faster coordinate in the loss moves the best
+by less than 1 %.
 """
 
 from math import inf, log
