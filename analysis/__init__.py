@@ -11,6 +11,7 @@ from analysis.results import load, load_labels, load_timeline, trials
 from analysis.summary import round_times, summary, summary_table
 from analysis.targets import bits_to_target, round_targets, target_grid, time_to_target
 from analysis.trace import trace
+from analysis.tuning import load_candidates, report_tuning
 from analysis.web.page import web_report
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     "compare",
     "curves",
     "load",
+    "load_candidates",
     "load_labels",
     "load_timeline",
     "report",
+    "report_tuning",
     "round_targets",
     "round_times",
     "summary",

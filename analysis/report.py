@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis import style
 from analysis.comparison import compare
+from analysis.errors import ResultsError
 from analysis.figures.holdings import who_holds_what
 from analysis.figures.loss import loss_vs_time
 from analysis.figures.sweep import round_time_vs_key, speedup_vs_key
@@ -52,6 +53,11 @@ def report(folder: str | Path, baseline: str | None = None) -> list[Path]:
     """
     root = Path(folder)
     metrics, finished = curves(root)
+    if not (root / "trials" / finished["trial"].iloc[0] / "timeline.parquet").is_file():
+        raise ResultsError(
+            f"{root}: holds a search that is not finished; call `desim tune` again, it goes on "
+            "where it stopped"
+        )
     # One for all: the first algorithm at a point may be another where trials are unfinished.
     reference = str(metrics["algorithm"].iloc[0]) if baseline is None else baseline
     table = summary(root, reference)

@@ -16,6 +16,7 @@ from desim.errors import DesimError, ModelError, ResultsError, ScenarioError, Si
 from desim.mixings.base import Mixing
 from desim.plan import Plan, plan
 from desim.scenario import Scenario, Trial, from_table, read
+from desim.search import Grid
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.simulation import Outcome, Simulation
 from desim.step_sizes.base import StepSize
@@ -27,6 +28,7 @@ from desim.tensors.models.base import Model
 from desim.tensors.partitions.base import Partition
 from desim.tensors.problem import Problem
 from desim.topologies.base import Topology
+from desim.tuning import Tuned, Tuning, tune
 from desim.worker import Waiting, Worker
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Dataset",
     "DesimError",
     "Evaluate",
+    "Grid",
     "Link",
     "LinkModel",
     "Loss",
@@ -61,6 +64,8 @@ __all__ = [
     "Stop",
     "Topology",
     "Trial",
+    "Tuned",
+    "Tuning",
     "Waiting",
     "Worker",
     "from_table",
@@ -68,4 +73,5 @@ __all__ = [
     "read",
     "run",
     "simulate",
+    "tune",
 ]

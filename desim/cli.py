@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.table import Table as RichTable
 from desim.errors import DesimError, ScenarioError
 
 if TYPE_CHECKING:
+    from desim import study
     from desim.plan import MethodPlan, Plan
     from desim.registry import Table
 
@@ -73,20 +74,7 @@ def run(
     from desim import study
 
     console = Console(quiet=quiet)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=quiet,
-    ) as bar:
-
-        def show(now: study.Progress) -> None:
-            text = f"trials {now.done}/{now.trials}, simulated"
-            task = bar.task_ids[0] if bar.task_ids else bar.add_task(text, total=1.0)
-            bar.update(task, completed=now.share, description=text)
-
+    with _bar(console) as show:
         folder = study.run(
             scenario,
             out,
@@ -99,6 +87,70 @@ def run(
             progress=show,
         )
     _report(folder, console)
+
+
+@app.command()
+def tune(
+    scenario: ScenarioName,
+    out: Annotated[
+        Path | None, typer.Option(help="The results folder.", show_default="results/NAME-tuning")
+    ] = None,
+    set_: Values = None,
+    seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
+    target: Annotated[
+        float | None, typer.Option(metavar="LOSS", help="Least time to this training loss.")
+    ] = None,
+    at: Annotated[
+        float | None, typer.Option(metavar="TIME_S", help="Least training loss at this time.")
+    ] = None,
+    deadline: Annotated[
+        bool, typer.Option("--deadline", help="Search T_d, and compare it with b / E[V].")
+    ] = False,
+    range_: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LOW,HIGH",
+            help="Ends of the grid.",
+            show_default="a factor 16 (T_d: 4) around the scenario's",
+        ),
+    ] = None,
+    grid: Annotated[int, typer.Option(help="Candidates on the grid, per method.")] = 5,
+    refine: Annotated[int, typer.Option(help="More on each side of the best of them.")] = 3,
+    epsilon: Annotated[
+        str | None, typer.Option(help="Consensus steps to cross with the grid, such as 0.5,1.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes at a time.", show_default="all processors")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Torch threads per process.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.cpu,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Find each method's best step size, or deadline; as many candidates for every method."""
+    from desim.search import Grid
+    from desim.tuning import execute
+    from desim.tuning_plan import tuning_plan
+    from desim.tuning_table import print_tuning
+
+    console = Console(quiet=quiet)
+    low, high = _numbers("--range", range_, "0.01,10", 2) or (None, None)
+    planned = tuning_plan(
+        scenario,
+        values=_values(set_),
+        seeds=_seeds(seeds),
+        target=target,
+        at=at,
+        grid=Grid(grid, refine, low, high),
+        epsilons=_numbers("--epsilon", epsilon, "0.5,1"),
+        deadline=deadline,
+    )
+    console.print(escape(str(planned)), soft_wrap=True)
+    with _bar(console) as show:
+        tuning = execute(
+            planned, out, jobs=jobs, threads=threads, device=device.value, progress=show
+        )
+    print_tuning(tuning, deadline, console)
 
 
 @app.command()
@@ -118,7 +170,12 @@ def report(
     ] = False,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
-    _report(folder, Console(), html=html)
+    if (folder / "candidates.parquet").is_file():  # of `desim tune`
+        from analysis import report_tuning
+
+        Console().print(f"figure: {escape(str(report_tuning(folder)[0]))}", soft_wrap=True)
+    else:
+        _report(folder, Console(), html=html)
 
 
 @app.command()
@@ -242,6 +299,40 @@ def _seeds(text: str | None) -> list[int] | None:
     if not all(word.strip().isdecimal() for word in words):
         raise ScenarioError(f"--seeds = {text!r}: must be whole numbers, such as 0,1,2")
     return [int(word) for word in words]
+
+
+def _numbers(option: str, text: str | None, such_as: str, count: int = 0) -> list[float]:
+    """The numbers of an option; none where it isn't given."""
+    if text is None:
+        return []
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or (count and len(numbers) != count):
+        many = f"{count} numbers" if count else "numbers"
+        raise ScenarioError(f"{option} = {text!r}: must be {many}, such as {such_as}")
+    return numbers
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[["study.Progress"], None]]:
+    """A bar, and what moves it."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=console.quiet,
+    ) as bar:
+
+        def show(now: "study.Progress") -> None:
+            text = f"trials {now.done}/{now.trials}, simulated"
+            task = bar.task_ids[0] if bar.task_ids else bar.add_task(text, total=1.0)
+            bar.update(task, completed=now.share, description=text)
+
+        yield show
 
 
 def _first_comment(path: Path) -> str:

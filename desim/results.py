@@ -114,10 +114,19 @@ class ResultsFolder:
                 )
         return all((file.parent / name).is_file() for name in files)
 
-    def write(self, trial: Trial, outcome: Outcome, timeline: "TimelineFile") -> None:
-        """Writes a trial's metrics and, last, its manifest."""
-        folder = self._folder(trial)
-        timeline.close()
+    def write(self, trial: Trial, outcome: Outcome, timeline: "TimelineFile | None") -> None:
+        """Writes a trial's metrics and, last, its manifest.
+
+        Args:
+            trial: the trial.
+            outcome: what came out.
+            timeline: what `begin` gave; None for a trial without a timeline, which wasn't begun.
+        """
+        if timeline:
+            timeline.close()
+            folder = self._folder(trial)
+        else:
+            folder = self._clear(trial)
         with _writing(self.path):
             pq.write_table(_metrics(trial, outcome), folder / "metrics.parquet")
             if outcome.label_counts is not None:
@@ -142,11 +151,32 @@ class ResultsFolder:
 
     def begin(self, trial: Trial) -> "TimelineFile":
         """Makes a trial's folder afresh and opens its timeline."""
+        folder = self._clear(trial)
+        with _writing(self.path):
+            return TimelineFile(folder / "timeline.parquet", self.path)
+
+    def _clear(self, trial: Trial) -> Path:
         folder = self._folder(trial)
         with _writing(self.path):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            return TimelineFile(folder / "timeline.parquet", self.path)
+        return folder
+
+    def losses(self, trial: Trial) -> tuple[list[float], list[float]]:
+        """The simulated times and the training losses of a finished trial's evaluations."""
+        file = self._folder(trial) / "metrics.parquet"
+        table = pq.read_table(file, columns=["time_s", "train_loss"])
+        return table["time_s"].to_pylist(), table["train_loss"].to_pylist()
+
+    def add(self, name: str, content: str | pa.Table) -> Path:
+        """Writes one more file, a text or a table, beside the trials."""
+        file = self.path / name
+        with _writing(self.path):
+            if isinstance(content, str):
+                _write(file, content)
+            else:
+                pq.write_table(content, file)
+        return file
 
     def complete(self, trials: list[Trial], scenario: Scenario) -> None:
         """Writes the study's manifest."""

@@ -21,9 +21,10 @@ from desim.setting import Setting
 from desim.streams import Streams
 from desim.tensors.evaluation import Evaluator, Measures
 from desim.tensors.kernels import kernels
+from desim.tensors.problem import Task
 from desim.tensors.samples import Sampler
 from desim.tensors.tape import Tape
-from desim.worker import NoTensors, Tensors, Worker
+from desim.worker import NoTensors, Plane, Tensors, Worker
 
 #: The tape is evaluated when so many gradients per worker have been recorded. It hardly matters:
 #: between 1 and 32 the time per round differs by less than 10%.
@@ -134,20 +135,20 @@ class Simulation:
         self._limits = _limits(setting)
         self._evaluate_at = self._next_evaluation()
 
-    def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Tensors:
-        workers = self._setting.cluster.workers
-        task = self._setting.problem.task(workers, streams, torch.device(device))
+    def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
+        where = torch.device(device)
+        task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
         self.outcome.label_counts = task.label_counts()
-        sampler = Sampler(streams, task.shards, self._setting.problem.sampling)
-        kernel = kernels(
-            task, workers, streams, sampler, torch.device(device), one_by_one=one_by_one
-        )
-        self.tape: Tape | None = Tape(
-            kernel, _GRADIENTS_PER_WORKER * workers, one_by_one=one_by_one
-        )
-        self._evaluator = Evaluator(kernel.store, task)
+        self.tape: Tape | None = self._tape(task, streams, where, one_by_one)
+        self._evaluator = Evaluator(self.tape.kernels.store, task)
         initial = self.tape.constant(task.objective.pack())
         return Tensors(self.tape, initial, task.objective.parameters)
+
+    def _tape(self, task: Task, streams: Streams, device: torch.device, one_by_one: bool) -> Tape:
+        workers = self._setting.cluster.workers
+        sampler = Sampler(streams, task.shards, self._setting.problem.sampling)
+        kernel = kernels(task, workers, streams, sampler, device, one_by_one=one_by_one)
+        return Tape(kernel, _GRADIENTS_PER_WORKER * workers, one_by_one=one_by_one)
 
     def _no_tensors(self, streams: Streams) -> NoTensors:
         self.tape = None
@@ -269,14 +270,7 @@ class Simulation:
             models = [self.tape.record(worker.model, worker.id) for worker in self.workers]
             self.tape.flush()
             measures = self._evaluator([model.row for model in models])
-        row = Row(
-            float(self._env.now),
-            self._steps / len(self.workers),
-            self._steps,
-            sum(worker.samples for worker in self.workers),
-            self.network.bits_sent,
-            measures,
-        )
+        row = self._row(measures)
         self.outcome.rows.append(row)
         if self.tape is None:
             return
@@ -288,6 +282,16 @@ class Simulation:
                 self._stopped.succeed()
         elif target is not None and measures.train_loss <= target:
             self._stop("target_train_loss")
+
+    def _row(self, measures: Measures) -> Row:
+        return Row(
+            float(self._env.now),
+            self._steps / len(self.workers),
+            self._steps,
+            sum(worker.samples for worker in self.workers),
+            self.network.bits_sent,
+            measures,
+        )
 
 
 @dataclass(frozen=True)

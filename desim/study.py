@@ -4,13 +4,13 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Protocol
 
 import loky
 import numpy as np
@@ -80,14 +80,10 @@ def run(
     with folder.claimed():
         missing = [trial for trial in trials if not folder.finished(trial)]
         most = min(jobs or os.cpu_count() or 1, len(missing))
-        report = _Report(progress, len(trials), len(trials) - len(missing))
+        report = Report(progress, len(trials), len(trials) - len(missing))
         with report.shared() as shares:
             work = [_Work(folder, trial, i, shares, options) for i, trial in enumerate(missing)]
-            if most <= 1:
-                for item in work:
-                    item(report.update)
-            else:
-                _parallel(work, most, report)
+            work_through(work, most, report)
         folder.complete(trials, scenario)
     return folder.path
 
@@ -161,9 +157,7 @@ class _Work:
             if tell:
                 tell()
 
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._options["threads"])
-        try:
+        with torch_threads(self._options["threads"]):
             timeline = self._folder.begin(self.trial)
             outcome = simulate(
                 self.trial,
@@ -174,12 +168,27 @@ class _Work:
             )
             self._folder.write(self.trial, outcome, timeline)
             progress(1.0)
-        finally:
-            torch.set_num_threads(before)
 
 
-class _Report:
-    """Adds up the progress of all trials, which each process writes into a shared file."""
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Lets torch use so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Report:
+    """Adds up the progress of all trials, which each process writes into a shared file.
+
+    Args:
+        progress: told how far it is, or None.
+        trials: how many there are.
+        finished: how many of them are finished to begin with.
+    """
 
     def __init__(
         self, progress: Callable[[Progress], None] | None, trials: int, finished: int
@@ -189,6 +198,7 @@ class _Report:
 
     @contextmanager
     def shared(self) -> Iterator[Path]:
+        """The file, with one float64 per trial that is missing: the share of it that is done."""
         with tempfile.TemporaryDirectory(prefix="desim-") as folder:
             path = Path(folder) / "progress"
             self._shares = np.memmap(path, np.float64, "w+", shape=(max(1, self._missing),))
@@ -200,13 +210,30 @@ class _Report:
         return self._trials - self._finished
 
     def update(self) -> None:
+        """Tells it."""
         if self._progress:
             done = self._finished + int((self._shares[: self._missing] >= 1).sum())
             share = (self._finished + float(self._shares[: self._missing].sum())) / self._trials
             self._progress(Progress(self._trials, done, share))
 
 
-def _parallel(work: list[_Work], jobs: int, report: _Report) -> None:
+class Work(Protocol):
+    """Something to do, in this process or another; `tell` is called now and then."""
+
+    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+        """Does it."""
+
+
+def work_through(work: Sequence[Work], jobs: int, report: Report) -> None:
+    """Does all work, so many pieces at a time, each in a process of its own where jobs > 1.
+
+    Raises:
+        SimulationError: a process was killed; and whatever the work raises.
+    """
+    if jobs <= 1:
+        for item in work:
+            item(report.update)
+        return
     pool = loky.ProcessPoolExecutor(jobs, initializer=_obey, initargs=(os.getpid(),))
     try:
         waiting: set[Future[None]] = {pool.submit(item) for item in work}

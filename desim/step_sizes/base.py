@@ -10,9 +10,14 @@ from desim.registry import Member
 
 
 class StepSize(Member):
-    """The gradient's step alpha and the consensus step epsilon, constant during a run."""
+    """The gradient's step alpha and the consensus step epsilon, constant during a run.
+
+    `desim tune` searches the fields named in `searched`: the one that scales alpha, and the one
+    that scales epsilon.
+    """
 
     axis: ClassVar[str] = "step-sizes"
+    searched: ClassVar[tuple[str, str]] = ("alpha", "epsilon")
 
     @abstractmethod
     def at(self, horizon: int | None) -> tuple[float, float]:
@@ -32,6 +37,7 @@ class HorizonStepSize(StepSize):
     """
 
     axis: ClassVar[str] = "step-sizes"
+    searched: ClassVar[tuple[str, str]] = ("c1", "c2")
 
     c1: Annotated[float, Field(gt=0)]
     c2: Annotated[float, Field(gt=0)]

@@ -1,0 +1,184 @@
+"""One clock for many step sizes: a timeline doesn't depend on them.
+
+The candidates of a search share the clock and everything that an algorithm does on it. Each has a
+tape and a store of its own, so that its numbers are, bit for bit, those of a trial alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import isfinite
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from desim.candidates import CandidateStepSizes
+from desim.setting import Setting
+from desim.simulation import Outcome, Simulation
+from desim.step_sizes.base import StepSize
+from desim.streams import Streams
+from desim.tensors.bundle import Bundle
+from desim.tensors.compressors.base import Compressor
+from desim.tensors.evaluation import Evaluator, Measures
+from desim.tensors.refs import Ref
+from desim.worker import Plane, Tensors
+
+
+class BundledTensors:
+    """The tensor side of a worker for all candidates.
+
+    Args:
+        planes: each candidate's own.
+
+    Attributes:
+        parameters: the model's size.
+        alive: the candidates that are still computed.
+    """
+
+    def __init__(self, planes: Sequence[Tensors]) -> None:
+        self._planes = planes
+        self.parameters = planes[0].parameters
+        self.alive = set(range(len(planes)))
+        self._initial = self._each(lambda plane, _: plane.initial())
+
+    def _each(self, operation: Callable[[Tensors, int], Ref], *inputs: Ref) -> Bundle:
+        bundles = cast(tuple[Bundle, ...], inputs)
+        parts: list[Ref | None] = [None] * len(self._planes)
+        for k in self.alive:
+            if all(bundle.parts[k] is not None for bundle in bundles):
+                parts[k] = operation(self._planes[k], k)
+        return Bundle(parts)
+
+    def initial(self) -> Ref:
+        """The initial model."""
+        return self._initial
+
+    def gradient(self, model: Ref, worker: int, step: int, position: int, batch: int) -> Ref:
+        """Each candidate's gradient, over the same samples."""
+        return self._each(
+            lambda plane, k: plane.gradient(part(model, k), worker, step, position, batch), model
+        )
+
+    def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
+        """Each candidate's compression, with the same random numbers."""
+        return self._each(
+            lambda plane, k: plane.compress(part(model, k), compressor, worker, step), model
+        )
+
+    def mix(
+        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
+    ) -> Ref:
+        """Each candidate's average."""
+        return self._each(
+            lambda plane, k: plane.mix(
+                own_weight, part(own, k), weights, [part(ref, k) for ref in neighbours]
+            ),
+            own,
+            *neighbours,
+        )
+
+    def record(self, ref: Ref, worker: int) -> None:
+        """Makes one operation per candidate, and lets go of those no longer computed."""
+        parts = cast(Bundle, ref).parts
+        for k, plane in enumerate(self._planes):
+            kept = parts[k]
+            if k not in self.alive:
+                parts[k] = None
+            elif kept is not None:
+                plane.record(kept, worker)
+
+    def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
+        """Each candidate's row-wise function."""
+        return self._each(
+            lambda plane, k: plane.map(function, [part(ref, k) for ref in refs], worker), *refs
+        )
+
+
+def part(ref: Ref, candidate: int) -> Ref:
+    """The ref of a candidate that is still computed."""
+    found = cast(Bundle, ref).parts[candidate]
+    assert found is not None
+    return found
+
+
+class BundledSimulation(Simulation):
+    """Trials that differ in their step sizes only, on one clock.
+
+    A candidate that diverges or reaches [stop] target_train_loss is done; the clock goes on for the
+    others.
+
+    Args:
+        setting: what to simulate; its algorithm's own step size doesn't matter.
+        step_sizes: one per candidate.
+        device, progress: as for `Simulation`.
+
+    Attributes:
+        outcomes: one per candidate, as a trial alone would give it.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        step_sizes: Sequence[StepSize],
+        *,
+        device: str = "cpu",
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.outcomes = [Outcome() for _ in step_sizes]
+        candidates = CandidateStepSizes(members=tuple(step_sizes))
+        algorithm = setting.algorithm.model_copy(update={"step_size": candidates})
+        super().__init__(replace(setting, algorithm=algorithm), device=device, progress=progress)
+
+    def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
+        where = torch.device(device)
+        task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
+        self.tape = None
+        self._tapes = [self._tape(task, streams, where, one_by_one) for _ in self.outcomes]
+        self._evaluators = [Evaluator(tape.kernels.store, task) for tape in self._tapes]
+        row, parameters = task.objective.pack(), task.objective.parameters
+        self._bundle = BundledTensors(
+            [Tensors(tape, tape.constant(row), parameters) for tape in self._tapes]
+        )
+        return self._bundle
+
+    def run_all(self) -> list[Outcome]:
+        """Runs all candidates to their ends.
+
+        Raises:
+            SimulationError: as for `Simulation.run`.
+            TypeError, AttributeError: the algorithm needs one number for a step size; its
+                candidates must be run one by one.
+        """
+        clock = self.run()
+        for k in self._bundle.alive:
+            self.outcomes[k].stopped_by = clock.stopped_by
+        for outcome, tape in zip(self.outcomes, self._tapes, strict=True):
+            outcome.time_s = outcome.rows[-1].time_s
+            outcome.peak_rows = tape.kernels.store.peak
+        return self.outcomes
+
+    def _evaluate(self) -> None:
+        self.network.settle()
+        self.outcome.rows.append(self._row(Measures()))
+        for k in sorted(self._bundle.alive):
+            self._evaluate_candidate(k)
+        if not self._bundle.alive and not self._stopped.triggered:
+            self._stopped.succeed()
+
+    def _evaluate_candidate(self, candidate: int) -> None:
+        tape, outcome = self._tapes[candidate], self.outcomes[candidate]
+        models = [tape.record(part(w.model, candidate), w.id) for w in self.workers]
+        tape.flush()
+        measures = self._evaluators[candidate]([model.row for model in models])
+        row = self._row(measures)
+        outcome.rows.append(row)
+        target = self._setting.stop.target_train_loss
+        if not isfinite(measures.train_loss):
+            outcome.diverged_at_s, outcome.stopped_by = row.time_s, "diverged"
+        elif self._stopped.triggered or target is None or measures.train_loss > target:
+            return
+        else:
+            outcome.stopped_by = "target_train_loss"
+        self._bundle.alive.discard(candidate)
