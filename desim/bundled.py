@@ -148,8 +148,8 @@ class BundledSimulation(Simulation):
 
         Raises:
             SimulationError: as for `Simulation.run`.
-            TypeError, AttributeError: the algorithm needs one number for a step size; its
-                candidates must be run one by one.
+            Exception: the algorithm needs one number for a step size, NotOneNumberError where it
+                says so; its candidates must be run one by one.
         """
         clock = self.run()
         for k in self._bundle.alive:

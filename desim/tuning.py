@@ -15,23 +15,20 @@ import numpy as np
 import pyarrow as pa
 import tomli_w
 
-from desim.bundled import BundledSimulation
 from desim.errors import ScenarioError
 from desim.results import ResultsFolder
 from desim.scenario import Scenario, Trial
 from desim.search import Curve, Grid, Objective, Score, score
-from desim.simulation import Outcome
 from desim.study import (
     Progress,
     Report,
     check_buildable,
     check_counts,
     check_device,
-    simulate,
-    torch_threads,
     work_through,
 )
 from desim.tuning_plan import Point, Searched, TuningPlan, changed, tuning_plan
+from desim.tuning_work import TuningWork
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,8 @@ def tune(
             that are finished there are kept.
         values, seeds, jobs, threads, device, progress: as for `run`.
         target: make the time to this training loss small.
-        at: make the training loss at this simulated time, in s, small. Without both: the time to
+        at: make the training loss at this simulated time, in s, small; at the end of a trial that
+            ends before. Without both: the time to
             the scenario's own target, or the loss at its end.
         grid: how many candidates, and where; the same number for every algorithm.
         epsilons: values of the consensus step that are crossed with the grid.
@@ -168,6 +166,7 @@ class _Search:
         self._plan, self._folder, self._options = planned, folder, options
         self._jobs, self._progress = jobs, progress
         self._done = 0
+        self._curves: dict[str, Curve] = {}
         self._tried: list[list[_Candidate]] = [[] for _ in planned.methods]
 
     def run(self) -> Tuning:
@@ -222,7 +221,7 @@ class _Search:
         with report.shared() as shares:
             starts = np.cumsum([0, *map(len, groups)]).tolist()
             work = [
-                _Work(self._folder, group, start, shares, self._options)
+                TuningWork(self._folder, group, start, shares, self._options)
                 for group, start in zip(groups, starts[:-1], strict=True)
             ]
             work_through(work, min(self._jobs, len(work)), report)
@@ -246,8 +245,10 @@ class _Search:
         )
 
     def _curve(self, trial: Trial) -> Curve:
-        times_s, losses = self._folder.losses(trial)
-        return Curve(times_s, losses, not np.isfinite(losses[-1]))
+        if trial.name not in self._curves:
+            times_s, losses = self._folder.losses(trial)
+            self._curves[trial.name] = Curve(times_s, losses, not np.isfinite(losses[-1]))
+        return self._curves[trial.name]
 
     def _score(self, candidate: _Candidate) -> Score:
         return score(self._plan.objective, [self._curve(trial) for trial in candidate.trials])
@@ -318,47 +319,3 @@ class _Search:
                     }
                 )
         return pa.Table.from_pylist(rows)
-
-
-class _Work:
-    """Trials of one algorithm and one seed that differ in their step sizes, to run and write."""
-
-    def __init__(
-        self,
-        folder: ResultsFolder,
-        trials: list[Trial],
-        start: int,
-        shares: Path,
-        options: dict[str, Any],
-    ) -> None:
-        self._folder, self._trials, self._options = folder, trials, options
-        self._start, self._shares = start, shares
-
-    def __call__(self, tell: Callable[[], None] | None = None) -> None:
-        shares = np.memmap(self._shares, np.float64, "r+")
-        own = shares[self._start : self._start + len(self._trials)]
-
-        def progress(share: float) -> None:
-            # A trial counts as done when it has been written.
-            own[:] = min(share, 0.999)
-            if tell:
-                tell()
-
-        with torch_threads(self._options["threads"]):
-            for trial, outcome in zip(self._trials, self._outcomes(progress), strict=True):
-                self._folder.write(trial, outcome, None)
-        own[:] = 1.0
-
-    def _outcomes(self, progress: Callable[[float], None]) -> list[Outcome]:
-        device = self._options["device"]
-        if len(self._trials) > 1:
-            step_sizes = [trial.setting.algorithm.step_size for trial in self._trials]
-            setting = self._trials[0].setting
-            try:
-                together = BundledSimulation(setting, step_sizes, device=device, progress=progress)
-                return together.run_all()
-            except (TypeError, AttributeError):
-                # A user's algorithm that needs one number for a step size; an error of another
-                # kind comes again below.
-                pass
-        return [simulate(trial, device=device, progress=progress) for trial in self._trials]

@@ -9,7 +9,7 @@ import pytest
 from conftest import Call
 from tiny import write
 
-from desim import tuning
+from desim import tuning_work
 from desim.simulation import Simulation
 
 SMALL = ("--grid", 3, "--refine", 1, "--jobs", 1)
@@ -88,9 +88,9 @@ def test_a_method_that_needs_one_number_is_tried_step_by_step(
     )
     file = write(Path("own.toml"), {"algorithms.0.kind": "wants_a_number:Clipped", "name": "own"})
     alone: list[str] = []
-    simulate = tuning.simulate
+    simulate = tuning_work.simulate
     monkeypatch.setattr(
-        tuning, "simulate", lambda t, **options: alone.append(t.name) or simulate(t, **options)
+        tuning_work, "simulate", lambda t, **options: alone.append(t.name) or simulate(t, **options)
     )
     assert desim("tune", file, *SMALL).code == 0
     assert len(alone) == 5
