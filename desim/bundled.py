@@ -134,6 +134,8 @@ class BundledSimulation(Simulation):
     def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
         where = torch.device(device)
         task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
+        for outcome in self.outcomes:
+            outcome.label_counts = task.label_counts()
         self.tape = None
         self._tapes = [self._tape(task, streams, where, one_by_one) for _ in self.outcomes]
         self._evaluators = [Evaluator(tape.kernels.store, task) for tape in self._tapes]

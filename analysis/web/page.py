@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from analysis.errors import ResultsError
 from analysis.files import whole
+from analysis.horizons import curves
 from analysis.report import report
-from analysis.results import load, scenario, sweep_points, trials, unfinished
+from analysis.results import scenario, sweep_points, trials, unfinished
 from analysis.summary import round_times, summary, summary_cells
 from analysis.web.lanes import scenes
 from analysis.web.provenance import provenance
@@ -34,6 +35,10 @@ _FIGURES = {
     "bits-to-target": (
         "Bits to target against the target loss",
         "Bits sent over all links until each training loss is reached, one curve per method.",
+    ),
+    "who-holds-what": (
+        "Who holds what",
+        "How many training samples of each class every worker holds, darker for more.",
     ),
     "timeline": (
         "Timeline of a few workers",
@@ -109,11 +114,11 @@ def _rendered(root: Path, baseline: str | None, paths: Sequence[Path]) -> str:
     def own(name: str) -> Markup:
         return Markup(loader.get_source(environment, name)[0])
 
-    metrics, finished, described = load(root), trials(root), scenario(root)
+    (metrics, finished), described = curves(root), scenario(root)
     script = own("timeline.js")
     return environment.get_template("page.html").render(
         name=str(described.get("name", root.name)),
-        state=_state(root, finished),
+        state=_state(root, trials(root)),
         sentences=sentences(described),
         methods=methods(described),
         tables=_tables(root, metrics, baseline),
