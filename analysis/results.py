@@ -80,7 +80,7 @@ def trials(folder: str | Path) -> pd.DataFrame:
         ResultsError: the folder does not exist or holds no finished trial.
     """
     root = Path(folder)
-    labels = [str(entry["label"]) for entry in scenario(root).get("algorithms", [])]
+    labels = [label_of(entry) for entry in scenario(root).get("algorithms", [])]
     manifests = [json.loads(path.read_text()) for path in root.glob("trials/*/manifest.json")]
     if not manifests:
         raise ResultsError(
@@ -189,6 +189,11 @@ def scenario(folder: str | Path) -> dict[str, Any]:
             f"pass the one that `desim run` wrote"
         )
     return tomllib.loads(path.read_text())
+
+
+def label_of(entry: Mapping[str, Any]) -> str:
+    """The name of one of a scenario's algorithms: its label or kind, or its class."""
+    return str(entry.get("label") or str(entry.get("kind", "?")).rpartition(":")[2])
 
 
 def unfinished(folder: str | Path) -> int:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.results import label_of
+
 _UNITS = {"s": "s", "bps": "bit/s", "bits": "bits", "sps": "samples/s"}
 
 
@@ -26,10 +28,7 @@ def sentences(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def methods(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Each method's label (or its kind, a class of the user's own by its name), and what it is."""
-    return [
-        (str(entry.get("label") or str(entry.get("kind", "?")).rpartition(":")[2]), _method(entry))
-        for entry in scenario.get("algorithms", [])
-    ]
+    return [(label_of(entry), _method(entry)) for entry in scenario.get("algorithms", [])]
 
 
 def listed(words: list[str]) -> str:

@@ -15,6 +15,16 @@ def test_trials_come_in_the_order_of_the_scenario_then_by_seed(fabricate):
     assert (metrics.groupby("trial")["time_s"].diff().dropna() > 0).all()
 
 
+def test_methods_without_a_label_keep_their_order_too(fabricate):
+    made = fabricate("zebra", "ant")
+    (made.folder / "scenario.toml").write_text(
+        'algorithms = [{kind = "mine.methods:zebra", label = ""}, {kind = "ant", label = ""}]'
+    )
+    for label in ("ant", "zebra"):
+        made.decay(label, 0, 4.0)
+    assert list(analysis.trials(made.folder)["trial"]) == ["zebra_0", "ant_0"]
+
+
 def test_sweep_points_come_by_size_and_have_their_own_column(fabricate):
     made = fabricate("a")
     for latency_s in (10.0, 0.5, 2.0):
