@@ -1,7 +1,8 @@
 """The command line in this process."""
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from tiny import Ended
@@ -23,3 +24,11 @@ def desim(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
         return Ended(ended.value.code or 0, *capfd.readouterr())
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_arrives() -> Iterator[None]:
+    """A shell's background jobs ignore Ctrl-C, and what they start inherits that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,6 @@ CHANGES = {"seeds": [0, 1, 2], "stop.rounds": 200, "evaluate.every_rounds": 20}
 
 
 LINE = "desim: interrupted; the same command goes on where it stopped\n"
-
-
-@pytest.fixture(autouse=True)
-def ctrl_c_arrives() -> Iterator[None]:
-    """A shell's background jobs ignore Ctrl-C, and what they start inherits that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
