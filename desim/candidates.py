@@ -25,6 +25,7 @@ class Numbers:
     """
 
     __slots__ = ("values",)
+    # Nor may it be a key, since a key is one number; mypy types __hash__ as a method only.
     __hash__ = None  # type: ignore[assignment]
     # Else numpy's numbers would take it for a scalar of their own.
     __array_ufunc__ = None
