@@ -26,7 +26,7 @@ METRICS = (
     "grad_norm_sq",
     "consensus_error",
 )
-KINDS = ("compute", "wait", "send", "receive")
+KINDS = ("compute", "wait", "send", "receive", "average")
 _MANIFEST = (
     "trial",
     "algorithm",
@@ -35,6 +35,7 @@ _MANIFEST = (
     "status",
     "diverged_at_s",
     "stopped_by",
+    "optimal_loss",
     "time_s",
     "workers",
     "train",
@@ -72,9 +73,9 @@ def trials(folder: str | Path) -> pd.DataFrame:
         folder: what `desim run` wrote.
 
     Returns:
-        Columns `trial, algorithm, kind, seed, status, diverged_at_s, stopped_by, time_s, workers,
-        train` and the sweep keys, in the order of `load`. `diverged_at_s` is NaN for a trial that
-        did not diverge.
+        Columns `trial, algorithm, kind, seed, status, diverged_at_s, stopped_by, optimal_loss,
+        time_s, workers, train` and the sweep keys, in the order of `load`. `diverged_at_s` is NaN
+        for a trial that did not diverge, `optimal_loss` where it was not asked for.
 
     Raises:
         ResultsError: the folder does not exist or holds no finished trial.
@@ -90,12 +91,13 @@ def trials(folder: str | Path) -> pd.DataFrame:
     keys = sorted({key for manifest in manifests for key in manifest["sweep"]})
     frame = pd.DataFrame(
         [
-            {name: manifest[name] for name in _MANIFEST}
+            {name: manifest.get(name) for name in _MANIFEST}
             | {key: _scalar(manifest["sweep"].get(key)) for key in keys}
             for manifest in manifests
         ]
     )
-    frame["diverged_at_s"] = frame["diverged_at_s"].astype(float)
+    for column in ("diverged_at_s", "optimal_loss"):
+        frame[column] = frame[column].astype(float)
     ranks = {"algorithm": {label: rank for rank, label in enumerate(labels)}}
     ranks |= {key: _natural_ranks(frame[key]) for key in keys}
     order = frame[[*keys, "algorithm", "seed", "trial"]].copy()
@@ -117,7 +119,7 @@ def load_timeline(
     Args:
         folder: what `desim run` wrote.
         trial: name of a finished trial.
-        kinds: of `compute, wait, send, receive`; None for all. `receive` has one row per message
+        kinds: of `compute, average, wait, send, receive`; None for all. `receive` has one row per message
             and may be by far the longest.
         workers: their numbers; None for all.
         until_s: only what starts before this simulated time, in s; None for all.

@@ -1,4 +1,4 @@
-"""Where the workers' time went: computing, sending, waiting."""
+"""Where the workers' time went: computing, averaging, sending, waiting."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from analysis.results import load_timeline
 
 # Whoever computes and sends at once is computing; whoever sends while it waits is sending.
-PRIORITY = ("compute", "send", "wait")
+PRIORITY = ("compute", "average", "send", "wait")
 OTHER = "other"
 MOST_WORKERS = 1000
 
@@ -17,7 +17,7 @@ MOST_WORKERS = 1000
 def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
     """Share of worker time per activity in each trial.
 
-    Overlapping activities count once, in the order compute, send, wait. `other` is time that no
+    Overlapping activities count once, in the order compute, average, send, wait. `other` is time that no
     row of the timeline covers: work cut off by the end of the trial, or a worker that was absent.
     Beyond 1,000 workers, 1,000 evenly spaced ones stand for all.
 
@@ -26,8 +26,8 @@ def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
         finished: from `trials`, or a part of it.
 
     Returns:
-        Columns `trial, algorithm, seed, compute, send, wait, other`; the shares of a trial sum
-        to 1.
+        Columns `trial, algorithm, seed, compute, average, send, wait, other`; the shares of a
+        trial sum to 1.
     """
     rows = []
     for trial in finished.to_dict("records"):

@@ -22,6 +22,7 @@ from desim.streams import Streams
 from desim.tensors.bundle import Bundle
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.evaluation import Evaluator, Measures
+from desim.tensors.optimum import optimal_loss
 from desim.tensors.refs import Ref
 from desim.worker import Plane, Tensors
 
@@ -134,8 +135,9 @@ class BundledSimulation(Simulation):
     def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
         where = torch.device(device)
         task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
+        optimum = optimal_loss(task) if self._setting.evaluate.optimum else None
         for outcome in self.outcomes:
-            outcome.label_counts = task.label_counts()
+            outcome.label_counts, outcome.optimal_loss = task.label_counts(), optimum
         self.tape = None
         self._tapes = [self._tape(task, streams, where, one_by_one) for _ in self.outcomes]
         self._evaluators = [Evaluator(tape.kernels.store, task) for tape in self._tapes]
@@ -171,7 +173,7 @@ class BundledSimulation(Simulation):
 
     def _evaluate_candidate(self, candidate: int) -> None:
         tape, outcome = self._tapes[candidate], self.outcomes[candidate]
-        models = [tape.record(part(w.model, candidate), w.id) for w in self.workers]
+        models = [tape.record(part(w.evaluated, candidate), w.id) for w in self.workers]
         tape.flush()
         measures = self._evaluators[candidate]([model.row for model in models])
         row = self._row(measures)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from desim.scenario import Scenario, Trial
+from desim.scenario import Scenario
 from desim.setting import Setting, Stop
 from desim.simulation import Simulation
 from desim.streams import Streams
@@ -99,8 +99,7 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     weights = setting.network.weights(workers, streams)
     matrix, degrees = weights.matrix(), weights.graph.degrees
     parameters = problem.parameters(streams)
-    first = [trial for trial in trials if trial.point == trials[0].point]
-    own = [trial for trial in first if trial.setting.seed == setting.seed]
+    first = scenario.with_values(scenario.points()[0])
     return Plan(
         name=scenario.name,
         trials=len(trials),
@@ -116,12 +115,14 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         asymmetry=float(abs(matrix - matrix.T).max()),
         eigenvalues=weights.eigenvalues(),
         spectral_gap=weights.spectral_gap(),
-        methods=tuple(_method(trial, parameters, int(degrees.sum())) for trial in own),
+        methods=tuple(
+            _method(replace(setting, algorithm=algorithm), parameters, int(degrees.sum()))
+            for algorithm in first.algorithms
+        ),
     )
 
 
-def _method(trial: Trial, parameters: int, messages_per_round: int) -> MethodPlan:
-    setting = trial.setting
+def _method(setting: Setting, parameters: int, messages_per_round: int) -> MethodPlan:
     algorithm = setting.algorithm
     compressor: Compressor = getattr(algorithm, "compressor", NoCompressor())
     bits = compressor.sent_bits(parameters)

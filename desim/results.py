@@ -141,6 +141,7 @@ class ResultsFolder:
             "status": "finished" if outcome.diverged_at_s is None else "diverged",
             "diverged_at_s": outcome.diverged_at_s,
             "stopped_by": outcome.stopped_by,
+            "optimal_loss": outcome.optimal_loss,
             "time_s": outcome.time_s,
             "workers": trial.setting.cluster.workers,
             **self._options,

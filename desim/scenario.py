@@ -20,6 +20,9 @@ from desim.tensors.problem import Problem
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]  # a column of the results holds it
 Point = dict[str, Any]
 
+#: The key of T, the number of rounds of a run.
+HORIZON = "stop.rounds"
+
 #: The keys, in any table, whose values are paths.
 _PATHS = ("file", "folder", "cache")
 
@@ -132,6 +135,9 @@ class Scenario(Table):
     def trials(self) -> Iterator[Trial]:
         """All trials: points, algorithms and seeds, in this order.
 
+        With a sweep over `stop.rounds`, methods to which the number of rounds makes no difference
+        run for the largest one only: the shorter runs are its beginnings.
+
         Raises:
             ScenarioError: a value of the sweep breaks a rule.
         """
@@ -140,7 +146,8 @@ class Scenario(Table):
         for number, point in enumerate(points):
             scenario = self.with_values(point)
             prefix = f"{number:0{width}d}-" if self.sweep else ""
-            for algorithm, seed in itertools.product(scenario.algorithms, scenario.seeds):
+            kept = [a for a in scenario.algorithms if not self._begins_longer(a, point)]
+            for algorithm, seed in itertools.product(kept, scenario.seeds):
                 setting = Setting(
                     scenario.problem,
                     scenario.cluster,
@@ -151,6 +158,14 @@ class Scenario(Table):
                     seed,
                 )
                 yield Trial(f"{prefix}{_slug(algorithm.name)}-seed{seed}", point, setting)
+
+    def _begins_longer(self, algorithm: Algorithm, point: Point) -> bool:
+        """Whether a trial is the beginning of one with more rounds."""
+        rounds = point.get(HORIZON)
+        longest = max(self.sweep[HORIZON]) if rounds else rounds
+        if rounds == longest or not vars(type(algorithm)).get("horizon_only_in_step_size"):
+            return False
+        return algorithm.step_size.at(rounds) == algorithm.step_size.at(longest)
 
 
 def from_table(table: Mapping[str, Any]) -> Scenario:

@@ -1,7 +1,7 @@
 """The tables of a scenario that say where and how long: and all that one trial depends on."""
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,10 +24,13 @@ class Cluster(Table):
     Attributes:
         workers: how many, from 2 to a million.
         compute: how fast each computes.
+        memory_bps: bit/s that a worker reads and writes when it averages models: its own, those of
+            its neighbours and the result, 32 bits a number. Left out, averaging takes no time.
     """
 
     workers: Annotated[int, Field(ge=2, le=1_000_000)]
     compute: Compute
+    memory_bps: Positive | None = None
 
 
 class Network(Table):
@@ -73,15 +76,21 @@ class Stop(Table):
 
 
 class Evaluate(Table):
-    """When the mean model is evaluated, besides the beginning and the end.
+    """When the mean model is evaluated, besides the beginning and the end; and which.
 
     Attributes:
         every_s: simulated seconds between evaluations.
         every_rounds: mean local steps between evaluations.
+        iterate: "last" (the workers' models as they are) or "average" (of each worker the mean of
+            its models after steps 1 to t, which theorems for convex losses speak of).
+        optimum: also find the smallest training loss, by L-BFGS: `optimal_loss` in each trial's
+            manifest. The report then draws how far the losses are from it.
     """
 
     every_s: Positive | None = None
     every_rounds: Count | None = None
+    iterate: Literal["last", "average"] = "last"
+    optimum: bool = False
 
     @model_validator(mode="after")
     def _one(self) -> Self:

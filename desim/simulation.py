@@ -21,6 +21,7 @@ from desim.setting import Setting
 from desim.streams import Streams
 from desim.tensors.evaluation import Evaluator, Measures
 from desim.tensors.kernels import kernels
+from desim.tensors.optimum import optimal_loss
 from desim.tensors.problem import Task
 from desim.tensors.samples import Sampler
 from desim.tensors.tape import Tape
@@ -62,6 +63,7 @@ class Outcome:
         stopped_by: which rule ended it.
         diverged_at_s: simulated time of the evaluation whose loss wasn't finite, or None.
         peak_rows: the largest number of rows that the store held; 0 without training.
+        optimal_loss: the smallest training loss that there is, where it was asked for.
         label_counts: (workers, classes): the samples of each class that each worker holds; None
             without training, or where the targets aren't classes.
     """
@@ -71,6 +73,7 @@ class Outcome:
     stopped_by: StoppedBy = "time_s"
     diverged_at_s: float | None = None
     peak_rows: int = 0
+    optimal_loss: float | None = None
     label_counts: npt.NDArray[np.int64] | None = None
 
 
@@ -125,6 +128,8 @@ class Simulation:
                 horizon=setting.stop.rounds,
                 mean_speed_sps=compute.mean_speed_sps(),
                 committed=self._committed,
+                memory_bps=setting.cluster.memory_bps,
+                averaging=setting.evaluate.iterate == "average",
             )
             for i, row in enumerate(neighbours)
         ]
@@ -139,6 +144,8 @@ class Simulation:
         where = torch.device(device)
         task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
         self.outcome.label_counts = task.label_counts()
+        if self._setting.evaluate.optimum:
+            self.outcome.optimal_loss = optimal_loss(task)
         self.tape: Tape | None = self._tape(task, streams, where, one_by_one)
         self._evaluator = Evaluator(self.tape.kernels.store, task)
         initial = self.tape.constant(task.objective.pack())
@@ -267,7 +274,7 @@ class Simulation:
         self.network.settle()
         measures = Measures()
         if self.tape is not None:
-            models = [self.tape.record(worker.model, worker.id) for worker in self.workers]
+            models = [self.tape.record(worker.evaluated, worker.id) for worker in self.workers]
             self.tape.flush()
             measures = self._evaluator([model.row for model in models])
         row = self._row(measures)

@@ -78,6 +78,7 @@ def setting(
     mixing: Any = "metropolis",
     compute: Any = UNIT_SPEED,
     link: Any = INSTANT,
+    memory_bps: float | None = None,
     stop: Table | None = None,
     evaluate: Table | None = None,
     seed: int = 0,
@@ -88,7 +89,7 @@ def setting(
         algorithm = Algorithm.parse({"step_size": {"kind": "constant", "alpha": 0.1}} | algorithm)
     return Setting(
         problem=problem,
-        cluster=Cluster(workers=workers, compute=compute),
+        cluster=Cluster(workers=workers, compute=compute, memory_bps=memory_bps),
         network=Network(topology=topology, mixing=mixing, link=link),
         stop=Stop(**(stop or {"rounds": 3})),
         evaluate=Evaluate(**(evaluate or {"every_rounds": 10**6})),

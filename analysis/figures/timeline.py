@@ -24,10 +24,11 @@ _LANE = 0.62  # height of a bar, in lanes
 _MOST_ROUNDS = 60  # of the fastest method, that are told apart over the width of a page
 _DOTS = 1000  # as many arrivals as can be told apart there
 _MANY_STEPS = 15  # in a lane; their ticks are thinner
-# Dark, middle and pale, so that the three are told apart in grey as well.
+# From pale to dark, or hatched, so that they are told apart in grey as well.
 BARS: Mapping[str, dict[str, Any]] = {
     "wait": {"facecolor": "0.95", "edgecolor": "0.72", "hatch": "....", "linewidth": 0.5},
     "send": {"facecolor": "#f2c14e", "edgecolor": "#9a6700", "hatch": "//////", "linewidth": 0.5},
+    "average": {"facecolor": "#d98bb9", "edgecolor": "#7a2f5c", "hatch": "xxxx", "linewidth": 0.5},
     "compute": {"facecolor": "#0173b2", "edgecolor": "white", "linewidth": 0.5},
 }
 
@@ -58,8 +59,10 @@ def timeline(
     chosen = spread_by_speed(folder, shown.iloc[0], end_s, workers)
     figure = style.new_figure(0.9 + len(shown) * (0.34 + 0.17 * len(chosen)))
     panels = np.atleast_1d(figure.subplots(len(shown), 1, sharex=True))
+    kinds: set[str] = set()
     for axes, row in zip(panels, shown.to_dict("records"), strict=True):
         spans = load_timeline(folder, row["trial"], workers=chosen, until_s=end_s)
+        kinds |= set(spans["kind"])
         for lane, worker in enumerate(chosen):
             _draw_lane(axes, spans[spans["worker"] == worker], lane, end_s)
         axes.set_title(row["algorithm"], loc="left", fontsize="medium", pad=3)
@@ -75,7 +78,7 @@ def timeline(
     panels[-1].set_xlim(0, end_s)
     panels[-1].set_xlabel("simulated time [s]")
     figure.supylabel("worker, from the slowest to the fastest", fontsize="medium")
-    style.legend_above(figure, _handles())
+    style.legend_above(figure, _handles(kinds))
     return figure
 
 
@@ -136,9 +139,11 @@ def _extents(rows: pd.DataFrame) -> list[tuple[float, float]]:
     return list(zip(rows["start_s"], rows["end_s"] - rows["start_s"], strict=True))
 
 
-def _handles() -> list[Patch | Line2D]:
+def _handles(kinds: set[str]) -> list[Patch | Line2D]:
     bars: list[Patch | Line2D] = [
-        Patch(label=kind, **bar) for kind, bar in reversed(list(BARS.items()))
+        Patch(label=kind, **bar)
+        for kind, bar in reversed(list(BARS.items()))
+        if kind in kinds or kind != "average"  # most clusters average in no time
     ]
     tick: dict[str, Any] = {"color": "black", "ls": "", "marker": "|", "ms": 12, "mew": 1.8}
     dots: dict[str, Any] = {"color": style.GREY, "ls": "", "marker": ".", "ms": 4}

@@ -12,7 +12,7 @@ from analysis.results import at_point, load_timeline, sweep_points
 from analysis.web.words import listed, number
 
 #: Intervals in the order of their codes in the page.
-KINDS = ("wait", "send", "compute")
+KINDS = ("wait", "send", "average", "compute")
 #: Intervals and arrivals in a page, at about 20 bytes each.
 MOST_MARKS = 60_000
 MOST_SCENES = 4

@@ -47,7 +47,7 @@ _FIGURES = {
     ),
     "time-share": (
         "Where the workers' time went",
-        "One bar per method, divided into computing, sending, waiting and other time.",
+        "One bar per method, divided into computing, averaging, sending, waiting and other time.",
     ),
     "speedup-vs-": (
         "Time to target and speedup against",
@@ -125,6 +125,7 @@ def _rendered(root: Path, baseline: str | None, paths: Sequence[Path]) -> str:
         notes=_diverged(finished),
         pictures=_pictures(paths),
         timeline={"scenes": scenes(root, finished, metrics)},
+        averaging="memory_bps" in described.get("cluster", {}),
         points=len(sweep_points(finished)),
         provenance=provenance(root, finished),
         style=own("page.css"),

@@ -40,16 +40,19 @@ def _cluster(table: Mapping[str, Any]) -> str:
     law = table.get("compute", {})
     if not table:
         return ""
-    workers = f"{number(table.get('workers', 0))} workers."
     match law:
         case {"kind": "uniform-speed", "low": low, "high": high}:
-            return (
-                f"{workers} Each computes at between {number(low)} and {number(high)} samples/s, "
+            speed = (
+                f"Each computes at between {number(low)} and {number(high)} samples/s, "
                 "drawn anew at every step."
             )
         case {"kind": "constant", "speed_sps": speed_sps}:
-            return f"{workers} Each computes {number(speed_sps)} samples/s at every step."
-    return f"{workers} Their compute speed: {phrase(law)}."
+            speed = f"Each computes {number(speed_sps)} samples/s at every step."
+        case _:
+            speed = f"Their compute speed: {phrase(law)}."
+    memory = table.get("memory_bps")
+    cost = f" Averaging reads and writes {number(memory)} bit/s." if memory else ""
+    return f"{number(table.get('workers', 0))} workers. {speed}{cost}"
 
 
 def _network(table: Mapping[str, Any]) -> str:
@@ -97,7 +100,10 @@ def _end(stop: Mapping[str, Any], evaluate: Mapping[str, Any]) -> str:
         first = " or ".join(ends) + (", whichever comes first" if len(ends) > 1 else "")
         parts.append(f"A trial ends at {first}.")
     if looks:
-        parts.append(f"The mean model is evaluated every {looks[0]}.")
+        model = "The mean model"
+        if evaluate.get("iterate") == "average":
+            model += ", averaged over all rounds so far,"
+        parts.append(f"{model} is evaluated every {looks[0]}.")
     return " ".join(parts)
 
 

@@ -32,6 +32,7 @@ class AsyncDSGD(Algorithm):
     """
 
     kind: ClassVar[str] = "async-dsgd"
+    horizon_only_in_step_size: ClassVar[bool] = True
 
     batch: Annotated[int, Field(ge=1)]
     compressor: Compressor = NoCompressor()

@@ -17,6 +17,9 @@ class Algorithm(Member):
     """
 
     axis: ClassVar[str] = "algorithms"
+    #: Whether all that the number of rounds T changes is its step size: a sweep over T then needs
+    #: one run where that is constant. Not inherited, since a subclass may look at T elsewhere.
+    horizon_only_in_step_size: ClassVar[bool] = False
 
     step_size: StepSize
     label: str = ""

@@ -28,6 +28,7 @@ class DSGD(Algorithm):
     """
 
     kind: ClassVar[str] = "dsgd"
+    horizon_only_in_step_size: ClassVar[bool] = True
 
     batch: Annotated[int, Field(ge=1)]
     compressor: Compressor = NoCompressor()

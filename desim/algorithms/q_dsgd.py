@@ -21,5 +21,6 @@ class QDSGD(DSGD):
     """
 
     kind: ClassVar[str] = "q-dsgd"
+    horizon_only_in_step_size: ClassVar[bool] = True
 
     compressor: Compressor

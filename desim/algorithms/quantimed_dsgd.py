@@ -28,6 +28,7 @@ class QuanTimedDSGD(Algorithm):
     """
 
     kind: ClassVar[str] = "quantimed-dsgd"
+    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"expected_batch": 20.0},)
 
     deadline_s: Annotated[float, Field(gt=0)] | None = None

@@ -15,7 +15,7 @@ Columns = dict[str, npt.NDArray[Any]]
 Sink = Callable[[Columns], None]
 
 #: The kinds of interval, in the order of their codes.
-KINDS = ("compute", "wait", "send", "receive")
+KINDS = ("compute", "wait", "send", "receive", "average")
 
 #: Columns and their types. `kind` is the place in KINDS. `receive` runs from a message's departure
 #: to its arrival, with the sender as peer; peer is -1 in all other rows.
@@ -34,7 +34,7 @@ _PIECE = 200_000
 
 
 class Timeline:
-    """Intervals of compute, wait, send and receive.
+    """Intervals of compute, wait, send, receive and average.
 
     Args:
         sink: is given the rows as columns, a piece at a time; None drops them.
@@ -63,6 +63,10 @@ class Timeline:
     def send(self, worker: int, start_s: float, end_s: float, step: int, bits: int) -> None:
         """A broadcast, until its last message has left; bits over all of them."""
         self._add(worker, 2, start_s, end_s, step, bits, 0)
+
+    def average(self, worker: int, start_s: float, end_s: float, step: int) -> None:
+        """A worker that adds up models."""
+        self._add(worker, 4, start_s, end_s, step, 0, 0)
 
     def receive(
         self,

@@ -9,6 +9,7 @@ import pytest
 from tiny import tiny
 
 import desim
+from desim.algorithms.dsgd import DSGD
 from desim.errors import ScenarioError
 from desim.scenario import Trial
 
@@ -64,6 +65,31 @@ def test_by_place_label_or_star() -> None:
         for trial in trials(**{"algorithms.*.step_size.alpha": [3, 6]})
     ]
     assert alphas == [3] * 4 + [6] * 4
+
+
+def test_a_method_that_no_horizon_changes_runs_for_the_largest_only() -> None:
+    """Its shorter runs are the beginning of the longest; a schedule has another step size in each."""
+    schedule = {"kind": "nonconvex", "c1": 1.0, "c2": 1.0}
+    sweep = {"stop.rounds": [2, 6, 4], "cluster.workers": [4, 5]}
+    scenario = desim.from_table(tiny({"algorithms.1.step_size": schedule, "sweep": sweep}))
+    ran = [(t.setting.algorithm.name, t.setting.stop.rounds) for t in scenario.trials()]
+    assert sorted(set(ran)) == [("DSGD", 6), ("QT", 2), ("QT", 4), ("QT", 6)]
+    assert len(ran) == 2 * (1 + 3)
+    assert len(desim.plan(scenario, train=False).methods) == 2
+
+
+def test_a_method_that_may_look_at_the_horizon_runs_for_each() -> None:
+    class Decaying(DSGD):
+        """Inherits much of DSGD, but not that only its step size depends on T."""
+
+    step = {"kind": "constant", "alpha": 0.1}
+    scenario = desim.from_table(tiny()).model_copy(
+        update={
+            "algorithms": (Decaying(batch=2, step_size=step),),
+            "sweep": {"stop.rounds": [2, 3]},
+        }
+    )
+    assert [trial.setting.stop.rounds for trial in scenario.trials()] == [2, 3]
 
 
 def test_labels_that_no_folder_can_be_named_after() -> None:

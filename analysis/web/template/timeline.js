@@ -1,7 +1,7 @@
 "use strict";
 // The timeline to zoom and pan: draws the intervals of the page's data block on a canvas.
 (() => {
-  const KINDS = ["wait", "send", "compute"];
+  const KINDS = ["wait", "send", "average", "compute"];
   const FIELDS = 5; // of a span: kind, start, length, step, amount
   const GUTTER = 44, TITLE = 24, LANE = 24, BAR = 15, AXIS = 44, NARROWEST = 1e-5;
   const byId = (id) => document.getElementById(id);
@@ -129,9 +129,7 @@
         if (w > 4 && tall === BAR) pen.strokeRect(x + 0.5, y + 0.5, w - 1, tall - 1);
       }
     };
-    bars(0, top, BAR);
-    bars(1, top, BAR);
-    bars(2, top, BAR);
+    KINDS.forEach((_, code) => bars(code, top, BAR));
     bars(1, top + (BAR * 2) / 3, BAR / 3); // sending beside computing shows as a strip
     pen.fillStyle = ink("ink");
     let newest = spans.length ? spans[3] : 0;
@@ -169,8 +167,8 @@
     for (let k = 0; k < after(lane.spans, time); k += 1) {
       const [code, start, length, step, amount] = lane.spans.slice(k * FIELDS, (k + 1) * FIELDS);
       if (time > start + length) continue;
-      const kind = KINDS[code], unit = kind === "compute" ? "samples" : "bits";
-      const size = kind === "wait" ? "" : `, ${amount.toLocaleString("en")} ${unit}`;
+      const kind = KINDS[code], unit = { compute: "samples", send: "bits" }[kind];
+      const size = unit ? `, ${amount.toLocaleString("en")} ${unit}` : "";
       const end = Number((start + length).toPrecision(7));
       found.push(`${kind}, ${start} to ${end} s, step ${step}${size}`);
     }

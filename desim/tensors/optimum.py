@@ -1,0 +1,58 @@
+"""The smallest training loss that there is: what a convex problem's losses are measured against."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import optimize
+from torch import Tensor
+
+from desim.errors import ModelError
+from desim.tensors.problem import Task
+
+#: L-BFGS ends where no entry of the gradient is larger than this.
+_GRADIENT = 1e-9
+
+#: A gap this wide is well below every loss gap that a run of float32 could show.
+_GAP = 1e-7
+
+_MOST_STEPS = 20_000
+
+
+def optimal_loss(task: Task) -> float:
+    """The minimum of the objective over all training samples that workers hold, by L-BFGS.
+
+    It is computed in float64 from the model's own start: the optimum of a convex problem, a local
+    one otherwise.
+
+    Raises:
+        ModelError: no minimum is found: there may be none, such as for classes that a plane
+            separates, without a ridge.
+    """
+    objective = task.objective
+    x = task.train_x.double() if task.train_x.is_floating_point() else task.train_x
+    y = task.train_y.double() if task.train_y.is_floating_point() else task.train_y
+    weights = torch.full((len(y),), 1.0 / len(y), dtype=torch.float64, device=x.device)
+    count = torch.tensor(float(len(y)), dtype=torch.float64, device=x.device)
+
+    def value(numbers: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        row = torch.from_numpy(numbers).to(x.device).requires_grad_()
+        loss: Tensor = objective(objective.unpack(row), x, y, weights, count)
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert row.grad is not None
+        return float(loss.detach()), row.grad.cpu().numpy()
+
+    start = objective.pack().double().cpu().numpy()
+    options: dict[str, Any] = {"maxiter": _MOST_STEPS, "maxfun": 2 * _MOST_STEPS, "maxcor": 30}
+    found = optimize.minimize(
+        value, start, jac=True, method="L-BFGS-B", options={**options, "gtol": _GRADIENT, "ftol": 0}
+    )
+    # Steps too small for float64 end a search as well; what counts is the gradient that is left.
+    scale = 1 + float(np.linalg.norm(found.x))
+    if not np.isfinite(found.fun) or float(np.linalg.norm(found.jac)) * scale > _GAP:
+        raise ModelError(
+            f"evaluate.optimum = true: no minimum of the training loss was found in {found.nit:,} "
+            f"steps ({found.message}); a ridge gives the problem one, problem.l2 = 0.001"
+        )
+    return float(found.fun)
