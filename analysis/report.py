@@ -1,7 +1,7 @@
 """Writes everything that a results folder can tell into its `report/`."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from analysis.comparison import compare
 from analysis.errors import ResultsError
 from analysis.figures.holdings import who_holds_what
 from analysis.figures.loss import loss_vs_time
-from analysis.figures.sweep import round_time_vs_key, speedup_vs_key
+from analysis.figures.loss_gap import loss_gap_vs_rounds, loss_gaps
+from analysis.figures.sweep import loss_vs_key, losses_at, round_time_vs_key, speedup_vs_key
 from analysis.figures.targets import bits_to_target, speedup_vs_target
 from analysis.figures.time_share import time_share
 from analysis.figures.timeline import timeline
@@ -35,7 +36,9 @@ from analysis.time_shares import time_shares
 MOST_POINTS = 4
 
 
-def report(folder: str | Path, baseline: str | None = None) -> list[Path]:
+def report(
+    folder: str | Path, baseline: str | None = None, targets: Sequence[float] | None = None
+) -> list[Path]:
     """Writes the figures that apply (PNG and SVG), `speedup.csv` and an index, `report.md`.
 
     Each point of the sweep gets its own figures if there are no more than four, and each numeric
@@ -44,6 +47,7 @@ def report(folder: str | Path, baseline: str | None = None) -> list[Path]:
     Args:
         folder: what `desim run` wrote; `report/` is made in it.
         baseline: label of the algorithm that speedups refer to; None for the scenario's first.
+        targets: training losses of the table; None for a few round ones.
 
     Returns:
         The files written, `report.md` first.
@@ -60,7 +64,7 @@ def report(folder: str | Path, baseline: str | None = None) -> list[Path]:
         )
     # One for all: the first algorithm at a point may be another where trials are unfinished.
     reference = str(metrics["algorithm"].iloc[0]) if baseline is None else baseline
-    table = summary(root, reference)
+    table = summary(root, reference, targets)
     home = root / "report"
     home.mkdir(exist_ok=True)
     pictures: list[Path] = []
@@ -106,6 +110,10 @@ def _point_figures(
     runs = finished[finished["train"]]
     if len(trained):
         yield "loss-vs-time", loss_vs_time(trained, runs, looks)
+    gaps = loss_gaps(trained, runs)
+    if len(gaps):
+        caption = style.seeds_caption(runs)
+        yield "loss-gap-vs-rounds", loss_gap_vs_rounds(gaps, scenario(root), caption, looks)
     if reference in set(trained["algorithm"]) and len(target_grid(trained)):
         table = compare(trained, baseline=reference)
         yield "speedup-vs-target", speedup_vs_target(table, runs, looks)
@@ -133,12 +141,24 @@ def _sweep_figures(
         for point in sweep_points(finished[others]) if others else [{}]:
             name = f"{_slug(key)}{_suffix(point)}"
             rows = at_point(trained, point)
-            if len(targets) and reference in set(rows["algorithm"]):
+            labels = set(rows["algorithm"])
+            if len(targets) and reference in labels and len(labels) > 1:
                 table = compare(rows, targets, reference)
                 yield f"speedup-vs-{name}", speedup_vs_key(table, key, looks)
-            elif not len(trained):
+            if len(rows):
+                end_s = _earliest_end_s(rows, finished)
+                table = losses_at(rows, key, end_s)
+                yield f"loss-vs-{name}", loss_vs_key(table, key, end_s, looks)
+            if not len(trained):
                 table = round_times(at_point(metrics, point))
                 yield f"round-time-vs-{name}", round_time_vs_key(table, key, looks)
+
+
+def _earliest_end_s(rows: pd.DataFrame, finished: pd.DataFrame) -> float:
+    """When the first of the trials ends; those that diverged only count if all did."""
+    sound = finished.loc[finished["status"] != "diverged", "trial"]
+    chosen = rows[rows["trial"].isin(sound)]
+    return float((rows if chosen.empty else chosen).groupby("trial")["time_s"].max().min())
 
 
 def _suffix(point: Mapping[str, Any]) -> str:

@@ -119,8 +119,8 @@ def load_timeline(
     Args:
         folder: what `desim run` wrote.
         trial: name of a finished trial.
-        kinds: of `compute, average, wait, send, receive`; None for all. `receive` has one row per message
-            and may be by far the longest.
+        kinds: of `compute, average, wait, send, receive`; None for all. `receive` has one row per
+            message and may be by far the longest.
         workers: their numbers; None for all.
         until_s: only what starts before this simulated time, in s; None for all.
         columns: of `worker, kind, start_s, end_s, step, peer, bits, samples`; None for all.

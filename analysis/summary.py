@@ -1,6 +1,7 @@
 """The tables: time to target at a few round targets, and the pace of the rounds."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ from analysis.results import at_point, sweep_keys, sweep_points
 from analysis.targets import round_targets
 
 
-def summary(folder: str | Path, baseline: str | None = None) -> pd.DataFrame:
+def summary(
+    folder: str | Path, baseline: str | None = None, targets: Sequence[float] | None = None
+) -> pd.DataFrame:
     """Who reached which loss when: one row per sweep point, target and algorithm.
 
     Args:
         folder: what `desim run` wrote.
         baseline: label of the algorithm that speedups refer to; None for the scenario's first.
+        targets: training losses; None for three to five round ones.
 
     Returns:
-        The columns of `compare` at three to five round targets, and `diverged` (number of seeds)
+        The columns of `compare`, and `diverged` (number of seeds)
         and `diverged_at_s` (the earliest, in simulated s; NaN if none). Where no loss moved,
         one target that is NaN and that nobody reached. For a run without training, the table of
         `round_times` instead.
@@ -36,8 +40,8 @@ def summary(folder: str | Path, baseline: str | None = None) -> pd.DataFrame:
     if not finished["train"].any():
         return round_times(metrics)
     trained = metrics[metrics["trial"].isin(finished.loc[finished["train"], "trial"])]
-    targets = round_targets(trained)
-    table = compare(trained, targets if len(targets) else [math.nan], baseline)
+    wanted = round_targets(trained) if targets is None else targets
+    table = compare(trained, wanted if len(wanted) else [math.nan], baseline)
     counts, firsts = [], []
     for row in table.to_dict("records"):
         point = {key: row[key] for key in sweep_keys(finished)}

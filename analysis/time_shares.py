@@ -17,9 +17,9 @@ MOST_WORKERS = 1000
 def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
     """Share of worker time per activity in each trial.
 
-    Overlapping activities count once, in the order compute, average, send, wait. `other` is time that no
-    row of the timeline covers: work cut off by the end of the trial, or a worker that was absent.
-    Beyond 1,000 workers, 1,000 evenly spaced ones stand for all.
+    Overlapping activities count once, in the order compute, average, send, wait. `other` is time
+    that no row of the timeline covers: work cut off by the end of the trial, or a worker that was
+    absent. Beyond 1,000 workers, 1,000 evenly spaced ones stand for all.
 
     Args:
         folder: what `desim run` wrote.

@@ -167,14 +167,25 @@ def report(
     html: Annotated[
         bool, typer.Option("--html", help="Also write report/report.html: all in one page.")
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOSS,...", help="Losses of the table.", show_default="a few round ones"
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="What speedups refer to.", show_default="the first"),
+    ] = None,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
+    targets = _numbers("--target", target, "1.5,1") or None
     if (folder / "candidates.parquet").is_file():  # of `desim tune`
         from analysis import report_tuning
 
         Console().print(f"figure: {escape(str(report_tuning(folder)[0]))}", soft_wrap=True)
     else:
-        _report(folder, Console(), html=html)
+        _report(folder, Console(), html=html, baseline=baseline, targets=targets)
 
 
 @app.command()
@@ -351,10 +362,17 @@ def _analysing() -> Iterator[ModuleType]:
         raise DesimError(str(error)) from None
 
 
-def _report(folder: Path, console: Console, *, html: bool = False) -> None:
+def _report(
+    folder: Path,
+    console: Console,
+    *,
+    html: bool = False,
+    baseline: str | None = None,
+    targets: list[float] | None = None,
+) -> None:
     with _analysing() as analysis:
-        paths = (analysis.web_report if html else analysis.report)(folder)
-        console.print(analysis.summary_table(analysis.summary(folder)))
+        paths = (analysis.web_report if html else analysis.report)(folder, baseline, targets)
+        console.print(analysis.summary_table(analysis.summary(folder, baseline, targets)))
     console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
     if html:
         console.print(f"page: {escape(str(paths[0]))}")

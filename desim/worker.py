@@ -200,7 +200,7 @@ class Worker:
         self._gradients = count()
         self._compressions = count()
         self._sent_until = self._ready_s = 0.0
-        # What an average over all neighbours takes: it reads their models and one's own, writes one.
+        # An average reads the neighbours' models and one's own, and writes one.
         bits = 32 * plane.parameters * (len(self.neighbours) + 2)
         self._average_s = bits / memory_bps if memory_bps else 0.0
 

@@ -1,4 +1,4 @@
-"""Figures `speedup-vs-<key>` and `round-time-vs-<key>`: how the answer moves with the setting."""
+"""Figures `speedup-vs-<key>`, `loss-vs-<key>` and `round-time-vs-<key>`: what a setting changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,9 +48,67 @@ def speedup_vs_key(table: pd.DataFrame, key: str, looks: Mapping[str, Look]) -> 
     several = table["seeds"].max() > 1
     handles = style.curve_handles(looks, list(table["algorithm"].unique()))
     if table["reached"].between(1, table["seeds"] - 1).any():
-        hollow: dict[str, Any] = {"color": style.GREY, "ls": "", "markerfacecolor": "white"}
-        handles.append(Line2D([], [], marker="o", label="some seeds only", **hollow))
+        handles.append(_some_seeds())
     style.legend_above(figure, handles, caption if several else "one seed")
+    return figure
+
+
+def losses_at(metrics: pd.DataFrame, key: str, time_s: float) -> pd.DataFrame:
+    """The training loss at one time for each algorithm and value of a sweep key.
+
+    Between the two evaluations around that time the loss is taken as linear in time.
+
+    Args:
+        metrics: from `curves`; all its other sweep keys constant.
+        key: a sweep key.
+        time_s: simulated s at which all trials were still going on, or ended.
+
+    Returns:
+        One row per algorithm and value, with `loss, loss_low, loss_high` (mean, least and most over
+        the seeds whose loss is finite), `reached` (their number) and `seeds`.
+    """
+    rows = []
+    for (label, value), runs in metrics.groupby(["algorithm", key], sort=False):
+        at = np.array(
+            [
+                np.interp(
+                    time_s, run["time_s"], run["train_loss"], right=run["train_loss"].iloc[-1]
+                )
+                for _, run in runs.groupby("trial")
+            ]
+        )
+        sound = at[np.isfinite(at)]
+        mean, low, high = np.nan, np.nan, np.nan
+        if len(sound):
+            mean, low, high = sound.mean(), sound.min(), sound.max()
+        losses = {"loss": mean, "loss_low": low, "loss_high": high}
+        counts = {"reached": len(sound), "seeds": len(at)}
+        rows.append({"algorithm": label, key: value, **losses, **counts})
+    return pd.DataFrame(rows)
+
+
+def loss_vs_key(table: pd.DataFrame, key: str, time_s: float, looks: Mapping[str, Look]) -> Figure:
+    """Training loss at one time against one swept value; hollow where some seeds diverged.
+
+    Args:
+        table: from `losses_at`.
+        key: a numeric sweep key, as a dotted name.
+        time_s: the time, in simulated s.
+        looks: from `style.looks`, of every algorithm.
+    """
+    figure = style.new_figure(4.4)
+    axes = figure.subplots()
+    _curves(axes, table, key, looks, ("loss", "loss_low", "loss_high", "reached"))
+    known = table[["loss_low", "loss_high"]].to_numpy(dtype=float)
+    style.loss_axis(axes, "y", known)
+    _value_axis(axes, table[key])
+    axes.set_xlabel(_name(key))
+    axes.set_ylabel(f"training loss at {time_s:.4g} s")
+    handles = style.curve_handles(looks, list(table["algorithm"].unique()))
+    if (table["reached"] < table["seeds"]).any():
+        handles.append(_some_seeds())
+    several = table["seeds"].max() > 1
+    style.legend_above(figure, handles, "bars: range over seeds" if several else "one seed")
     return figure
 
 
@@ -94,6 +152,11 @@ def _curves(
         partly = along[along[count] < along["seeds"]]
         hollow = line | {"linestyle": "", "markerfacecolor": "white", "zorder": 5}
         axes.plot(partly[key], partly[mean], **hollow)
+
+
+def _some_seeds() -> Line2D:
+    hollow: dict[str, Any] = {"color": style.GREY, "ls": "", "markerfacecolor": "white"}
+    return Line2D([], [], marker="o", label="some seeds only", **hollow)
 
 
 def _value_axis(axes: Axes, values: pd.Series) -> None:

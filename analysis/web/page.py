@@ -27,6 +27,11 @@ _FIGURES = {
         "Training loss over simulated time",
         "One curve per method, falling as its mean model learns; bands are the range over seeds.",
     ),
+    "loss-gap-vs-rounds": (
+        "Distance from the optimal loss over rounds",
+        "The training loss less the smallest that there is, one falling curve per method, on "
+        "logarithmic axes.",
+    ),
     "speedup-vs-target": (
         "Time to target and speedup against the target loss",
         "Above, the simulated time until each training loss is reached; below, how many times "
@@ -54,6 +59,10 @@ _FIGURES = {
         "Above, the time to a few target losses; below, the speedup over the baseline, each "
         "against a swept value.",
     ),
+    "loss-vs-": (
+        "Training loss at one time against",
+        "The training loss that each method has reached at that time, against a swept value.",
+    ),
     "round-time-vs-": (
         "Time per round against",
         "Simulated time per round of each method against a swept value.",
@@ -76,7 +85,9 @@ class Picture(NamedTuple):
     svg: Markup
 
 
-def web_report(folder: str | Path, baseline: str | None = None) -> list[Path]:
+def web_report(
+    folder: str | Path, baseline: str | None = None, targets: Sequence[float] | None = None
+) -> list[Path]:
     """Writes all that `report` writes, and `report.html` with everything in one page.
 
     The page loads nothing, from the network or from beside it, and says so to the browser: only
@@ -85,6 +96,7 @@ def web_report(folder: str | Path, baseline: str | None = None) -> list[Path]:
     Args:
         folder: what `desim run` wrote; `report/` is made in it.
         baseline: label of the algorithm that speedups refer to; None for the scenario's first.
+        targets: training losses of the table; None for a few round ones.
 
     Returns:
         The files written, `report.html` first.
@@ -93,9 +105,9 @@ def web_report(folder: str | Path, baseline: str | None = None) -> list[Path]:
         ResultsError: no results, an unknown baseline, or a page that can't be written.
     """
     root = Path(folder)
-    paths = report(root, baseline)
+    paths = report(root, baseline, targets)
     page = root / "report" / "report.html"
-    text = _rendered(root, baseline, paths)
+    text = _rendered(root, baseline, targets, paths)
     try:
         with whole(page) as stream:
             stream.write(text.encode())
@@ -104,7 +116,9 @@ def web_report(folder: str | Path, baseline: str | None = None) -> list[Path]:
     return [page, *paths]
 
 
-def _rendered(root: Path, baseline: str | None, paths: Sequence[Path]) -> str:
+def _rendered(
+    root: Path, baseline: str | None, targets: Sequence[float] | None, paths: Sequence[Path]
+) -> str:
     loader = PackageLoader("analysis.web", "template")
     # Everything that is put into the page is escaped, unless it is Markup made here.
     environment = Environment(
@@ -121,7 +135,7 @@ def _rendered(root: Path, baseline: str | None, paths: Sequence[Path]) -> str:
         state=_state(root, trials(root)),
         sentences=sentences(described),
         methods=methods(described),
-        tables=_tables(root, metrics, baseline),
+        tables=_tables(root, metrics, baseline, targets),
         notes=_diverged(finished),
         pictures=_pictures(paths),
         timeline={"scenes": scenes(root, finished, metrics)},
@@ -150,8 +164,10 @@ def _state(root: Path, finished: pd.DataFrame) -> str:
     return f"{state}."
 
 
-def _tables(root: Path, metrics: pd.DataFrame, baseline: str | None) -> list[Table]:
-    table = summary(root, baseline)
+def _tables(
+    root: Path, metrics: pd.DataFrame, baseline: str | None, targets: Sequence[float] | None
+) -> list[Table]:
+    table = summary(root, baseline, targets)
     found = {"Pace of the rounds": summary_cells(round_times(metrics))}
     if "target_loss" in table:
         found = {"Time to target and speedup": summary_cells(table), **found}

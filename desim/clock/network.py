@@ -153,7 +153,9 @@ class Network:
         self, link: Link, start: float, message: Any, bits: int, step: int
     ) -> tuple[float, float]:
         departs, left, arrives = link.carry(start, bits)
-        link.land(self._env.now)  # here too: a receiver that reads at once what was posted never asks
+        link.land(
+            self._env.now
+        )  # here too: a receiver that reads at once what was posted never asks
         link.flying.append((arrives, message))
         total = bits * len(link.targets)
         self.bits_sent += total

@@ -50,9 +50,7 @@ def test_it_has_intervals_of_its_own_and_nothing_else_happens_in_them(method, ro
         assert (lane["start_s"].to_numpy()[1:] >= lane["end_s"].to_numpy()[:-1] - 1e-9).all()
     # Nothing is sent before the average that it holds has been computed.
     sends = rows[rows["kind"] == "send"]
-    for worker, step, start_s in zip(
-        sends["worker"], sends["step"], sends["start_s"], strict=True
-    ):
+    for worker, step, start_s in zip(sends["worker"], sends["step"], sends["start_s"], strict=True):
         before = averages[(averages["worker"] == worker) & (averages["step"] < step)]
         assert (before["end_s"] <= start_s + 1e-9).all()
 

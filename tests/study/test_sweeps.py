@@ -68,7 +68,7 @@ def test_by_place_label_or_star() -> None:
 
 
 def test_a_method_that_no_horizon_changes_runs_for_the_largest_only() -> None:
-    """Its shorter runs are the beginning of the longest; a schedule has another step size in each."""
+    """Its shorter runs are the beginning of the longest; a schedule differs between them."""
     schedule = {"kind": "nonconvex", "c1": 1.0, "c2": 1.0}
     sweep = {"stop.rounds": [2, 6, 4], "cluster.workers": [4, 5]}
     scenario = desim.from_table(tiny({"algorithms.1.step_size": schedule, "sweep": sweep}))

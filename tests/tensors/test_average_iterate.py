@@ -57,9 +57,8 @@ def test_each_worker_averages_its_own_models(method):
 
 
 def test_the_models_themselves_do_not_change():
-    last, _ = run(METHODS["dsgd"], "last")
-    average, _ = run(METHODS["dsgd"], "average")
-    np.testing.assert_array_equal(*(rows_of(s, [w.model for w in s.workers]) for s in (last, average)))
+    found = [run(METHODS["dsgd"], iterate)[0] for iterate in ("last", "average")]
+    np.testing.assert_array_equal(*(rows_of(s, [w.model for w in s.workers]) for s in found))
 
 
 def test_batched_equals_one_by_one():
@@ -71,6 +70,9 @@ def test_batched_equals_one_by_one():
 
 def test_candidates_of_a_search_have_averages_of_their_own():
     simulation, outcome = run(METHODS["dsgd"], "average")
-    steps = [Constant(alpha=0.1, epsilon=0.8), Constant(**{k: STEP[k] for k in ("alpha", "epsilon")})]
+    steps = [
+        Constant(alpha=0.1, epsilon=0.8),
+        Constant(**{k: STEP[k] for k in ("alpha", "epsilon")}),
+    ]
     bundled = BundledSimulation(simulation._setting, steps).run_all()[1]
     assert [row.measures for row in bundled.rows] == [row.measures for row in outcome.rows]

@@ -9,7 +9,14 @@ from pydantic import Field
 
 from desim.errors import ScenarioError
 from desim.phrases import short
-from desim.tensors.datasets.images import Header, Images, ImageSet, Part, held_out
+from desim.tensors.datasets.images import (
+    Header,
+    Images,
+    ImageSet,
+    Part,
+    default_folder,
+    held_out,
+)
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _TEST = ("val", "test")
@@ -25,7 +32,7 @@ class ImageFolder(ImageSet):
 
     Attributes:
         folder: a relative path is meant from the scenario's folder, or from the working folder for
-            a scenario built in code.
+            a scenario built in code; left out, image-folder in $DESIM_DATA or ~/.cache/desim.
         test_fraction: where there is no val or test folder: the share of images kept for testing,
             every image whose number is a multiple of 1 / test_fraction, rounded.
     """
@@ -33,12 +40,15 @@ class ImageFolder(ImageSet):
     kind: ClassVar[str] = "image-folder"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"folder": "images"},)
 
-    folder: str
+    folder: str | None = None
     test_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.2
 
     def where(self) -> str:
         """The folder."""
-        return f"problem.dataset.folder = {self.folder!r}"
+        return f"problem.dataset.folder = {str(self._folder())!r}"
+
+    def _folder(self) -> Path:
+        return default_folder(self.kind) if self.folder is None else Path(self.folder)
 
     def header(self) -> Header:
         """The names of the folders, and the size of the first image."""
@@ -53,8 +63,8 @@ class ImageFolder(ImageSet):
         kept = tuple(header.names[label] for label in self._kept(header))
         train = self._part(header, self._files(self._train_folder(), kept))
         for name in _TEST:
-            if self._train_folder() != Path(self.folder) and (Path(self.folder) / name).is_dir():
-                test = self._part(header, self._files(Path(self.folder) / name, kept))
+            if self._train_folder() != self._folder() and (self._folder() / name).is_dir():
+                test = self._part(header, self._files(self._folder() / name, kept))
                 return Images(header, train, test)
         held = held_out(len(train.y), self.test_fraction)
         parts = (Part(train.x[rows], train.y[rows]) for rows in (~held, held))
@@ -62,8 +72,8 @@ class ImageFolder(ImageSet):
 
     def _train_folder(self) -> Path:
         """Either the folder itself, or `train` in it."""
-        train = Path(self.folder) / "train"
-        return train if train.is_dir() else Path(self.folder)
+        train = self._folder() / "train"
+        return train if train.is_dir() else self._folder()
 
     def _class_folders(self, home: Path) -> list[Path]:
         found = self._listed(home)
