@@ -3,7 +3,7 @@
 The step sizes of a horizon schedule depend on T, the number of rounds of the run, so what a method
 can reach by different times is a curve through the *ends* of separate runs, one for each T: a sweep
 over `stop.rounds`. Where a step size does not depend on T, the shorter runs are beginnings of the
-longest, and that one is the curve.
+longest, and that one is the curve; `desim run` runs no other.
 """
 
 from pathlib import Path
@@ -35,7 +35,9 @@ def curves(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         return metrics, finished
     alike = ["algorithm", "seed", *(key for key in sweep_keys(finished) if key != HORIZON)]
     frames, rows = [], []
-    for _, runs in finished.groupby(alike, sort=False, dropna=False):
+    # A method that runs for the largest T only must keep its place in the scenario's order.
+    by_length = finished.sort_values(HORIZON, ascending=False, kind="stable")
+    for _, runs in by_length.groupby(alike, sort=False, dropna=False):
         longest = runs.sort_values(HORIZON).iloc[-1].copy()
         own = [metrics[metrics["trial"] == name] for name in runs.sort_values(HORIZON)["trial"]]
         frames.append(_joined(own).assign(trial=longest["trial"]))

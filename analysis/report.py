@@ -162,7 +162,7 @@ def _earliest_end_s(rows: pd.DataFrame, finished: pd.DataFrame) -> float:
 
 
 def _suffix(point: Mapping[str, Any]) -> str:
-    return "".join(f"--{_slug(key)}={_slug(str(value))}" for key, value in point.items())
+    return "".join(f"--{_slug(key)}={_slug(style.plain(value))}" for key, value in point.items())
 
 
 def _slug(text: str) -> str:

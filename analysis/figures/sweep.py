@@ -13,6 +13,7 @@ from analysis import style
 from analysis.style import Look
 
 _MOST_TARGETS = 3
+_MOST_TICKS = 4  # under one of three panels; more would run into each other
 
 
 def speedup_vs_key(table: pd.DataFrame, key: str, looks: Mapping[str, Look]) -> Figure:
@@ -164,6 +165,8 @@ def _value_axis(axes: Axes, values: pd.Series) -> None:
     if low > 0 and high / low > 20:
         axes.set_xscale("log")
         style.plain_log_ticks(axes.xaxis, low, high)
+        if values.nunique() <= _MOST_TICKS:
+            axes.set_xticks(sorted(values.unique()))
 
 
 def _ratio_axis(axes: Axes, values: pd.Series) -> None:

@@ -48,6 +48,20 @@ def test_separate_runs_give_their_ends(folder: Fabricator) -> None:
     ]
 
 
+def test_a_method_that_has_only_the_longest_run_keeps_its_place(
+    fabricate: Callable[..., Fabricator],
+) -> None:
+    results = fabricate("steady", "schedule")
+    results.trial("steady", 0, [0, 4, 8], [9, 5, 4], sweep={"stop.rounds": 4})
+    for rounds in (2, 4):
+        sweep = {"stop.rounds": rounds}
+        results.trial("schedule", 0, [0, 4], [9, 10 / rounds], sweep=sweep)
+    metrics, finished = analysis.curves(results.folder)
+    assert metrics["algorithm"].unique().tolist() == ["steady", "schedule"]
+    assert finished["algorithm"].tolist() == ["steady", "schedule"]
+    assert metrics.loc[metrics["algorithm"] == "steady", "train_loss"].tolist() == [9, 5, 4]
+
+
 def test_time_to_target_runs_along_the_ends(folder: Fabricator) -> None:
     metrics, _ = analysis.curves(folder.folder)
     table = analysis.compare(metrics, [5.0], baseline="steady")

@@ -14,7 +14,7 @@ from analysis.figures.loss import loss_vs_time
 from analysis.figures.sweep import speedup_vs_key
 from analysis.figures.targets import bits_to_target, speedup_vs_target
 from analysis.figures.time_share import time_share
-from analysis.figures.timeline import timeline
+from analysis.figures.timeline import BARS, timeline
 from analysis.time_shares import time_shares
 
 ALL = {"loss-vs-time", "speedup-vs-target", "bits-to-target", "timeline", "time-share"}
@@ -121,7 +121,7 @@ def test_sending_beside_computing_is_drawn_and_few_workers_are_enough(fabricate)
     made.decay("overlapped", 0, 4.0, timeline=rows)
     finished, metrics = analysis.trials(made.folder), analysis.load(made.folder)
     (axes,) = timeline(made.folder, finished, metrics, workers=1, until_s=3.5).axes
-    strip = axes.collections[3]
+    strip = axes.collections[len(BARS)]
     assert len(strip.get_paths()) == 3  # the sends that start before 3.5 s
     assert len(axes.get_yticks()) == 1
 
@@ -141,8 +141,8 @@ def test_each_of_few_sweep_points_has_its_figures_and_each_numeric_key_one(fabri
         made.decay("a", 0, 8.0 + latency_s, sweep={"network.latency_s": latency_s})
         made.decay("b", 0, 4.0, sweep={"network.latency_s": latency_s})
     found = pictures(analysis.report(made.folder))
-    points = {f"{name}--network.latency_s={value}" for name in ALL for value in (0.0, 1.0)}
-    assert found == points | {"speedup-vs-network.latency_s"}
+    points = {f"{name}--network.latency_s={value}" for name in ALL for value in (0, 1)}
+    assert found == points | {f"{what}-vs-network.latency_s" for what in ("speedup", "loss")}
 
 
 def test_many_sweep_points_share_one_figure_per_key(fabricate):
@@ -151,7 +151,7 @@ def test_many_sweep_points_share_one_figure_per_key(fabricate):
         made.decay("a", 0, 8.0 * load, sweep={"cluster.load": load, "cluster.law": "uniform"})
         made.decay("b", 0, 4.0, sweep={"cluster.load": load, "cluster.law": "uniform"})
     found = pictures(analysis.report(made.folder))
-    assert found == {"speedup-vs-cluster.load--cluster.law=uniform"}
+    assert found == {f"{w}-vs-cluster.load--cluster.law=uniform" for w in ("speedup", "loss")}
 
 
 def test_a_sweep_figure_has_the_swept_value_with_its_unit(fabricate):
@@ -185,8 +185,8 @@ def test_a_part_of_a_run_is_reported_as_a_part(fabricate):
     paths = analysis.report(made.folder)
     assert "1 unfinished: the run is not complete" in paths[0].read_text()
     # At the second point the baseline is missing: no speedup there, and no other baseline.
-    assert "speedup-vs-target--network.latency_s=1.0" not in pictures(paths)
-    assert "loss-vs-time--network.latency_s=1.0" in pictures(paths)
+    assert "speedup-vs-target--network.latency_s=1" not in pictures(paths)
+    assert "loss-vs-time--network.latency_s=1" in pictures(paths)
 
 
 def test_losses_that_are_not_positive_are_drawn_on_a_linear_scale(fabricate):
