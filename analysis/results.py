@@ -163,7 +163,8 @@ def load_labels(folder: str | Path, trial: str) -> pd.DataFrame | None:
         trial: name of a finished trial.
 
     Returns:
-        One row per worker and one column per class; None where the trial had no classes to learn.
+        One row per worker and one column per class, known by its name or number; None where the
+        trial had no classes to learn.
     """
     file = Path(folder) / "trials" / trial / "labels.parquet"
     if not file.is_file():
@@ -172,7 +173,9 @@ def load_labels(folder: str | Path, trial: str) -> pd.DataFrame | None:
     counts = table.pivot_table(
         index="worker", columns="label", values="samples", aggfunc="sum", fill_value=0
     )
-    return counts.reindex(columns=range(int(table["label"].max()) + 1), fill_value=0)
+    counts = counts.reindex(columns=range(int(table["label"].max()) + 1), fill_value=0)
+    names = dict(zip(table["label"], table["name"], strict=True)) if "name" in table else {}
+    return counts.rename(columns=names)
 
 
 def scenario(folder: str | Path) -> dict[str, Any]:

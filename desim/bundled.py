@@ -137,7 +137,8 @@ class BundledSimulation(Simulation):
         task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
         optimum = optimal_loss(task) if self._setting.evaluate.optimum else None
         for outcome in self.outcomes:
-            outcome.label_counts, outcome.optimal_loss = task.label_counts(), optimum
+            outcome.label_counts, outcome.label_names = task.label_counts(), task.names
+            outcome.optimal_loss = optimum
         self.tape = None
         self._tapes = [self._tape(task, streams, where, one_by_one) for _ in self.outcomes]
         self._evaluators = [Evaluator(tape.kernels.store, task) for tape in self._tapes]

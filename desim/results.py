@@ -130,7 +130,8 @@ class ResultsFolder:
         with _writing(self.path):
             pq.write_table(_metrics(trial, outcome), folder / "metrics.parquet")
             if outcome.label_counts is not None:
-                pq.write_table(_labels(outcome.label_counts), folder / "labels.parquet")
+                table = _labels(outcome.label_counts, outcome.label_names)
+                pq.write_table(table, folder / "labels.parquet")
         files = sorted(file.name for file in folder.glob("*.parquet"))
         manifest = {
             "trial": trial.name,
@@ -257,11 +258,12 @@ def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def _labels(counts: npt.NDArray[np.int64]) -> pa.Table:
-    """A row for each class of which a worker holds samples."""
+def _labels(counts: npt.NDArray[np.int64], names: tuple[str, ...]) -> pa.Table:
+    """A row for each class of which a worker holds samples; the class's name where it has one."""
     workers, labels = np.nonzero(counts)
     columns = {"worker": workers, "label": labels, "samples": counts[workers, labels]}
-    return pa.table({key: column.astype(np.int32) for key, column in columns.items()})
+    table = pa.table({key: column.astype(np.int32) for key, column in columns.items()})
+    return table.append_column("name", pa.array([names[k] for k in labels])) if names else table
 
 
 def _cell(value: Any) -> Any:

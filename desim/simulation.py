@@ -66,6 +66,7 @@ class Outcome:
         optimal_loss: the smallest training loss that there is, where it was asked for.
         label_counts: (workers, classes): the samples of each class that each worker holds; None
             without training, or where the targets aren't classes.
+        label_names: of the classes; none where they go by their numbers.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -75,6 +76,7 @@ class Outcome:
     peak_rows: int = 0
     optimal_loss: float | None = None
     label_counts: npt.NDArray[np.int64] | None = None
+    label_names: tuple[str, ...] = ()
 
 
 class Simulation:
@@ -143,7 +145,7 @@ class Simulation:
     def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
         where = torch.device(device)
         task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
-        self.outcome.label_counts = task.label_counts()
+        self.outcome.label_counts, self.outcome.label_names = task.label_counts(), task.names
         if self._setting.evaluate.optimum:
             self.outcome.optimal_loss = optimal_loss(task)
         self.tape: Tape | None = self._tape(task, streams, where, one_by_one)

@@ -102,6 +102,7 @@ class Problem(Table):
             tensor(data.train_y[held]),
             tensor(data.test_x),
             tensor(data.test_y),
+            data.names,
         )
         check(objective, task.train_x[:2], task.train_y[:2])
         return task
@@ -115,6 +116,7 @@ class Task:
         objective: what a worker minimises.
         shards: for each worker its samples, as places in train_x.
         train_x, train_y, test_x, test_y: the data on the device.
+        names: of the classes, or none.
     """
 
     objective: Objective
@@ -123,6 +125,7 @@ class Task:
     train_y: Tensor
     test_x: Tensor
     test_y: Tensor
+    names: tuple[str, ...] = ()
 
     def label_counts(self) -> npt.NDArray[np.int64] | None:
         """(workers, classes): the samples of each class that each worker holds.

@@ -226,6 +226,15 @@ def test_who_holds_what_is_drawn_where_there_are_classes(run):
     assert red[0] == 1
 
 
+def test_who_holds_what_has_the_names_of_the_classes():
+    for names in (["airplane", "automobile"], [str(k) for k in range(30)]):
+        with style.applied():
+            axes, _ = who_holds_what(pd.DataFrame(np.eye(4, len(names)), columns=names)).axes
+            axes.figure.canvas.draw()
+        shown = [label.get_text() for label in axes.get_yticklabels()]
+        assert shown == names if len(names) == 2 else len(shown) < 10
+
+
 def test_who_holds_what_is_drawn_for_one_worker_and_for_a_thousand():
     for workers in (1, 1000):
         frame = pd.DataFrame(np.eye(workers, 10, dtype=int))

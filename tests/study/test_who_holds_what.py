@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from conftest import Call
 from tiny import tiny, write
 
@@ -40,3 +41,17 @@ def test_missing_data_stops_a_run_of_the_clock_before_it_begins(
     ended = desim("run", file, "--no-train", "--out", tmp_path / "out", "--jobs", 1)
     assert "nowhere': has no train-images-idx3-ubyte[.gz]; put" in ended.complaint
     assert not (tmp_path / "out").exists()
+
+
+def test_classes_go_by_their_names_where_they_have_some(tmp_path: Path) -> None:
+    x, y = np.eye(8), np.tile([1, 0], 4)
+    data = simulator.Data(x, y, x[:0], y[:0], names=("cat", "dog"))
+    problem = simulator.Problem(dataset=data, model="softmax", samples_per_worker=2)
+    scenario = simulator.from_table(tiny({"stop.rounds": 1})).model_copy(
+        update={"problem": problem}
+    )
+    out = simulator.run(scenario, tmp_path / "out", jobs=1)
+    counts = analysis.load_labels(out, "DSGD-seed0")
+    assert counts is not None
+    assert counts.columns.tolist() == ["cat", "dog"]
+    assert counts.sum().tolist() == [4, 4]

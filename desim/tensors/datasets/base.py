@@ -30,12 +30,14 @@ class Data:
     Attributes:
         train_x, test_x: inputs, float, (samples, *inputs); the test part may be empty.
         train_y, test_y: int64 classes (samples,), or float targets (samples, ...).
+        names: of the classes, for figures; none where they go by their numbers.
     """
 
     train_x: npt.NDArray[np.floating[Any]]
     train_y: npt.NDArray[Any]
     test_x: npt.NDArray[np.floating[Any]]
     test_y: npt.NDArray[Any]
+    names: tuple[str, ...] = ()
 
 
 class Dataset(Member):

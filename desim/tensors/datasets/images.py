@@ -136,7 +136,8 @@ class ImageSet(Dataset):
                 x /= deviation
         if self.flatten:
             train_x, test_x = (x.reshape(len(x), prod(x.shape[1:])) for x in (train_x, test_x))
-        return Data(train_x, train_y, test_x, test_y)
+        names = tuple(header.names[label] for label in kept)
+        return Data(train_x, train_y, test_x, test_y, names)
 
     def _form(self, header: Header) -> tuple[int, int, int]:
         height, width = self.resize or header[1:3]
