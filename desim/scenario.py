@@ -202,8 +202,8 @@ def read(name: str | Path) -> Scenario:
 def bundled() -> dict[str, Path]:
     """The scenarios that come with desim, by name."""
     folder = Path(str(resources.files("scenarios")))
-    found = sorted(folder.rglob("*.toml"))
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
+    found = {p.relative_to(folder).with_suffix("").as_posix(): p for p in folder.rglob("*.toml")}
+    return dict(sorted(found.items()))
 
 
 def find(name: str | Path) -> Path:
