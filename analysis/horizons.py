@@ -3,7 +3,7 @@
 The step sizes of a horizon schedule depend on T, the number of rounds of the run, so what a method
 can reach by different times is a curve through the *ends* of separate runs, one for each T: a sweep
 over `stop.rounds`. Where a step size does not depend on T, the shorter runs are beginnings of the
-longest, and that one is the curve; `desim run` runs no other.
+longest, and that one is the curve; of its own methods `desim run` then runs no other.
 """
 
 from pathlib import Path

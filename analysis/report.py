@@ -42,7 +42,7 @@ def report(
     """Writes the figures that apply (PNG and SVG), `speedup.csv` and an index, `report.md`.
 
     Each point of the sweep gets its own figures if there are no more than four, and each numeric
-    sweep key one figure of its own.
+    sweep key figures of its own.
 
     Args:
         folder: what `desim run` wrote; `report/` is made in it.
@@ -112,8 +112,7 @@ def _point_figures(
         yield "loss-vs-time", loss_vs_time(trained, runs, looks)
     gaps = loss_gaps(trained, runs)
     if len(gaps):
-        caption = style.seeds_caption(runs)
-        yield "loss-gap-vs-rounds", loss_gap_vs_rounds(gaps, scenario(root), caption, looks)
+        yield "loss-gap-vs-rounds", loss_gap_vs_rounds(gaps, runs, scenario(root), looks)
     if reference in set(trained["algorithm"]) and len(target_grid(trained)):
         table = compare(trained, baseline=reference)
         yield "speedup-vs-target", speedup_vs_target(table, runs, looks)
@@ -141,8 +140,7 @@ def _sweep_figures(
         for point in sweep_points(finished[others]) if others else [{}]:
             name = f"{_slug(key)}{_suffix(point)}"
             rows = at_point(trained, point)
-            labels = set(rows["algorithm"])
-            if len(targets) and reference in labels and len(labels) > 1:
+            if len(targets) and reference in set(rows["algorithm"]):
                 table = compare(rows, targets, reference)
                 yield f"speedup-vs-{name}", speedup_vs_key(table, key, looks)
             if len(rows):
@@ -162,7 +160,12 @@ def _earliest_end_s(rows: pd.DataFrame, finished: pd.DataFrame) -> float:
 
 
 def _suffix(point: Mapping[str, Any]) -> str:
-    return "".join(f"--{_slug(key)}={_slug(style.plain(value))}" for key, value in point.items())
+    return "".join(f"--{_slug(key)}={_slug(_text(value))}" for key, value in point.items())
+
+
+def _text(value: Any) -> str:
+    """Short, and different for different values."""
+    return f"{value:.17g}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _slug(text: str) -> str:

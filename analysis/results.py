@@ -150,7 +150,7 @@ def load_timeline(
         home / "timeline.parquet",
         columns=None if columns is None else list(columns),
         filters=filters or None,
-        read_dictionary=["kind"],  # millions of rows, four different words
+        read_dictionary=["kind"],  # millions of rows, five different words
     )
     return table.to_pandas()
 

@@ -40,7 +40,7 @@ def summary(
     if not finished["train"].any():
         return round_times(metrics)
     trained = metrics[metrics["trial"].isin(finished.loc[finished["train"], "trial"])]
-    wanted = round_targets(trained) if targets is None else targets
+    wanted = round_targets(trained) if targets is None else list(dict.fromkeys(targets))
     table = compare(trained, wanted if len(wanted) else [math.nan], baseline)
     counts, firsts = [], []
     for row in table.to_dict("records"):

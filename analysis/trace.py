@@ -1,8 +1,8 @@
 """A trial's timeline as a trace-event file, for Perfetto and chrome://tracing.
 
-The trial is a process. A worker is a thread with its compute and wait intervals; what it sends and
-what it receives stand on threads of their own below it, since both go on while it computes. A
-message is a flow from the send that it belongs to, to its arrival.
+The trial is a process. A worker is a thread with its compute, average and wait intervals; what it
+sends and what it receives stand on threads of their own below it, since both go on while it
+computes. A message is a flow from the send that it belongs to, to its arrival.
 
 Format: "Trace Event Format", Google, the object form with `traceEvents`.
 """

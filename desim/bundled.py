@@ -22,7 +22,6 @@ from desim.streams import Streams
 from desim.tensors.bundle import Bundle
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.evaluation import Evaluator, Measures
-from desim.tensors.optimum import optimal_loss
 from desim.tensors.refs import Ref
 from desim.worker import Plane, Tensors
 
@@ -135,10 +134,8 @@ class BundledSimulation(Simulation):
     def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
         where = torch.device(device)
         task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
-        optimum = optimal_loss(task) if self._setting.evaluate.optimum else None
         for outcome in self.outcomes:
             outcome.label_counts, outcome.label_names = task.label_counts(), task.names
-            outcome.optimal_loss = optimum
         self.tape = None
         self._tapes = [self._tape(task, streams, where, one_by_one) for _ in self.outcomes]
         self._evaluators = [Evaluator(tape.kernels.store, task) for tape in self._tapes]

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -180,6 +181,10 @@ def report(
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
     targets = _numbers("--target", target, "1.5,1") or None
+    if (folder / "candidates.parquet").is_file() and (html or targets or baseline):
+        raise ScenarioError(
+            f"{folder}: holds a search of `desim tune`, which has no --html, --target or --baseline"
+        )
     if (folder / "candidates.parquet").is_file():  # of `desim tune`
         from analysis import report_tuning
 
@@ -320,7 +325,7 @@ def _numbers(option: str, text: str | None, such_as: str, count: int = 0) -> lis
         numbers = [float(word) for word in text.split(",")]
     except ValueError:
         numbers = []
-    if not numbers or (count and len(numbers) != count):
+    if not numbers or (count and len(numbers) != count) or not all(map(isfinite, numbers)):
         many = f"{count} numbers" if count else "numbers"
         raise ScenarioError(f"{option} = {text!r}: must be {many}, such as {such_as}")
     return numbers

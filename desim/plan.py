@@ -51,6 +51,7 @@ class Plan:
 
     Attributes:
         name, trials, points, seeds, workers: what is run.
+        beginnings: how many trials are left out, as they are the beginnings of longer ones.
         parameters: the model's size.
         samples_per_worker: how many training samples each worker holds; 0 without training.
         mean_speed_sps: E[V] in samples/s.
@@ -64,6 +65,7 @@ class Plan:
 
     name: str
     trials: int
+    beginnings: int
     points: int
     seeds: int
     workers: int
@@ -89,7 +91,7 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     Raises:
         ScenarioError, ModelError: it can't be run.
     """
-    trials = list(scenario.trials())
+    trials, points = list(scenario.trials()), scenario.points()
     setting = trials[0].setting
     streams = Streams(setting.seed)
     problem, workers = setting.problem, setting.cluster.workers
@@ -99,11 +101,12 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     weights = setting.network.weights(workers, streams)
     matrix, degrees = weights.matrix(), weights.graph.degrees
     parameters = problem.parameters(streams)
-    first = scenario.with_values(scenario.points()[0])
+    first = scenario.with_values(points[0])
     return Plan(
         name=scenario.name,
         trials=len(trials),
-        points=len(scenario.points()),
+        beginnings=len(points) * len(scenario.algorithms) * len(scenario.seeds) - len(trials),
+        points=len(points),
         seeds=len(scenario.seeds),
         workers=workers,
         parameters=parameters,

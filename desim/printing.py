@@ -15,10 +15,11 @@ def print_plan(plan: Plan, console: Console) -> None:
     low, mean, high = plan.degrees
     held = f", {plan.samples_per_worker} samples each" if plan.samples_per_worker else ""
     points = f"{plan.points} points x " if plan.points > 1 else ""
+    less = f" - {plan.beginnings} that are beginnings of longer ones" if plan.beginnings else ""
     facts = RichTable(show_header=False, box=None)
     rows = {
         plan.name: f"{plan.trials} trials = {points}{len(plan.methods)} methods x "
-        f"{plan.seeds} seeds",
+        f"{plan.seeds} seeds{less}",
         "workers": f"{plan.workers}{held}; E[V] = {plan.mean_speed_sps:g} samples/s",
         "model": f"{plan.parameters:,} parameters",
         "graph": f"connected, {plan.edges:,} links, degree {low} to {high}, mean {mean:.1f}",

@@ -259,8 +259,13 @@ def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:
 
 
 def _labels(counts: npt.NDArray[np.int64], names: tuple[str, ...]) -> pa.Table:
-    """A row for each class of which a worker holds samples; the class's name where it has one."""
-    workers, labels = np.nonzero(counts)
+    """A row for each class of which a worker holds samples, and for every class of worker 0.
+
+    With the class's name where it has one.
+    """
+    listed = counts > 0
+    listed[0] = True
+    workers, labels = np.nonzero(listed)
     columns = {"worker": workers, "label": labels, "samples": counts[workers, labels]}
     table = pa.table({key: column.astype(np.int32) for key, column in columns.items()})
     return table.append_column("name", pa.array([names[k] for k in labels])) if names else table

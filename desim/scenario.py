@@ -160,10 +160,14 @@ class Scenario(Table):
                 yield Trial(f"{prefix}{_slug(algorithm.name)}-seed{seed}", point, setting)
 
     def _begins_longer(self, algorithm: Algorithm, point: Point) -> bool:
-        """Whether a trial is the beginning of one with more rounds."""
-        rounds = point.get(HORIZON)
-        longest = max(self.sweep[HORIZON]) if rounds else rounds
-        if rounds == longest or not vars(type(algorithm)).get("horizon_only_in_step_size"):
+        """Whether a trial is the beginning of one with more rounds, evaluated at its end too."""
+        rounds, every = point.get(HORIZON), self.evaluate.every_rounds
+        if rounds is None or every is None or rounds % every:
+            return False
+        longest = max(self.sweep[HORIZON])
+        if rounds == longest:
+            return False
+        if not vars(type(algorithm)).get("horizon_only_in_step_size"):
             return False
         return algorithm.step_size.at(rounds) == algorithm.step_size.at(longest)
 

@@ -83,8 +83,9 @@ class Evaluate(Table):
         every_rounds: mean local steps between evaluations.
         iterate: "last" (the workers' models as they are) or "average" (of each worker the mean of
             its models after steps 1 to t, which theorems for convex losses speak of).
+            Gradient norm and consensus error are then those of these means, too.
         optimum: also find the smallest training loss, by L-BFGS: `optimal_loss` in each trial's
-            manifest. The report then draws how far the losses are from it.
+            manifest. The report then draws how far the losses are from it. Not done by `tune`.
     """
 
     every_s: Positive | None = None

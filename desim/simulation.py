@@ -131,7 +131,7 @@ class Simulation:
                 mean_speed_sps=compute.mean_speed_sps(),
                 committed=self._committed,
                 memory_bps=setting.cluster.memory_bps,
-                averaging=setting.evaluate.iterate == "average",
+                average_iterates=setting.evaluate.iterate == "average",
             )
             for i, row in enumerate(neighbours)
         ]

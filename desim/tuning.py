@@ -284,10 +284,20 @@ class _Search:
             own_score=min(map(self._score, own), default=None),
             candidates=len(tried),
             on_edge=on_edge,
-            note=self._note(found, on_edge),
+            note=self._note(found, on_edge, self._epsilon_edge(method, epsilon)),
         )
 
-    def _note(self, found: Score, on_edge: bool) -> str:
+    def _epsilon_edge(self, method: Searched, epsilon: float | None) -> str:
+        """What to add to the consensus steps; an epsilon of 1 averages fully and needs no more."""
+        tried = sorted(value for _, value in method.epsilons)
+        if epsilon is None or len(tried) < 2:
+            return ""
+        if epsilon == tried[0]:
+            return "smaller"
+        full = method.epsilons[0][0].endswith(".epsilon") and epsilon >= 1
+        return "larger" if epsilon == tried[-1] and not full else ""
+
+    def _note(self, found: Score, on_edge: bool, epsilon_edge: str) -> str:
         if isinf(found.loss):
             return "all diverged, left as it was: smaller ones with --range"
         notes = []
@@ -295,6 +305,8 @@ class _Search:
             notes.append("no candidate reached the target for every seed")
         if on_edge:
             notes.append("on the edge of the grid: widen with --range")
+        if epsilon_edge:
+            notes.append(f"at the end of --epsilon: add {epsilon_edge} ones")
         return "; ".join(notes)
 
     def _table(self, best: list[_Candidate]) -> pa.Table:

@@ -187,7 +187,7 @@ class Worker:
         mean_speed_sps: float,
         committed: Callable[[], None],
         memory_bps: float | None = None,
-        averaging: bool = False,
+        average_iterates: bool = False,
     ) -> None:
         self.id, self.neighbours = id, list(neighbours)
         self.own_weight, self.weights = own_weight, list(weights)
@@ -196,13 +196,13 @@ class Worker:
         self.steps = self.samples = 0
         self._env, self._plane, self._network = env, plane, network
         self._barrier, self._speeds, self._timeline = barrier, speeds, timeline
-        self._committed, self._averaging = committed, averaging
+        self._committed, self._average_iterates = committed, average_iterates
         self._gradients = count()
         self._compressions = count()
-        self._sent_until = self._ready_s = 0.0
+        self._sent_until = 0.0
         # An average reads the neighbours' models and one's own, and writes one.
         bits = 32 * plane.parameters * (len(self.neighbours) + 2)
-        self._average_s = bits / memory_bps if memory_bps else 0.0
+        self._mix_s = bits / memory_bps if memory_bps else 0.0
 
     @property
     def now_s(self) -> float:
@@ -236,9 +236,8 @@ class Worker:
         self, model: Ref, step: int, batch: int, duration_s: float
     ) -> Generator[simpy.Event, Any, Ref]:
         gradient = self._plane.gradient(model, self.id, step, self.samples, batch)
-        now_s = self._env.now
-        start_s = max(now_s, self._ready_s)
-        yield self._env.timeout(start_s - now_s + duration_s)
+        start_s = self._env.now
+        yield self._env.timeout(duration_s)
         self.samples += batch
         self._timeline.compute(self.id, start_s, self._env.now, step, batch)
         return gradient
@@ -252,9 +251,7 @@ class Worker:
 
     def broadcast(self, message: Message, tag: int) -> None:
         """Sends to all neighbours, who `gather` it under the tag; takes no time of the worker's."""
-        self._sent_until = self._network.broadcast(
-            self.id, message.content, message.size_bits, tag, self._ready_s
-        )
+        self._sent_until = self._network.broadcast(self.id, message.content, message.size_bits, tag)
 
     def gather(self, tag: int) -> Generator[simpy.Event, Any, Received]:
         """Waits until the messages of all neighbours under this tag have arrived."""
@@ -277,13 +274,13 @@ class Worker:
 
     def send(self, message: Message) -> Waiting:
         """Sends to all neighbours, who read the `newest`; waits until all have received it."""
-        start_s = max(self._env.now, self._ready_s)
         left, arrives = self._network.post(
-            self.id, message.content, message.size_bits, self.steps, self._ready_s, replace=False
+            self.id, message.content, message.size_bits, self.steps, replace=False
         )
         self._sent_until = left
-        if arrives > self._env.now:
-            yield self._env.timeout(arrives - self._env.now)
+        start_s = self._env.now
+        if arrives > start_s:
+            yield self._env.timeout(arrives - start_s)
             self._waited(start_s)
 
     def send_when_free(self, message: Message) -> None:
@@ -292,9 +289,7 @@ class Worker:
         On a link that is still busy the message waits, and takes the place of an older one that
         waits already.
         """
-        self._network.post(
-            self.id, message.content, message.size_bits, self.steps, self._ready_s, replace=True
-        )
+        self._network.post(self.id, message.content, message.size_bits, self.steps, replace=True)
 
     def newest(self, *, instant: bool = False) -> Received:
         """The newest model of each neighbour that has arrived; the initial one before that.
@@ -304,16 +299,15 @@ class Worker:
         """
         return Received(self.neighbours, self._network.newest(self.id, instant=instant))
 
-    def mix(self, own: Ref, neighbours: Received) -> Ref:
-        """w_ii * own + sum_j w_ij * neighbours[j].
+    def mix(self, own: Ref, neighbours: Received) -> Generator[simpy.Event, Any, Ref]:
+        """Gives w_ii * own + sum_j w_ij * neighbours[j].
 
-        With the cluster's `memory_bps` it takes time: what the worker does next, computing or
-        sending, begins that much later.
+        Takes as long as the cluster's `memory_bps` says, without that no time.
         """
-        if self._average_s:
-            start_s = max(self._env.now, self._ready_s)
-            self._ready_s = start_s + self._average_s
-            self._timeline.average(self.id, start_s, self._ready_s, self.steps)
+        if self._mix_s:
+            start_s = self._env.now
+            yield self._env.timeout(self._mix_s)
+            self._timeline.average(self.id, start_s, self._env.now, self.steps)
         return self._plane.mix(self.own_weight, own, self.weights, neighbours.messages)
 
     def record(self, ref: Ref) -> Ref:
@@ -341,7 +335,7 @@ class Worker:
         self._plane.record(model, self.id)
         self.model = model
         self.steps += 1
-        if self._averaging and self.steps > 1:
+        if self._average_iterates and self.steps > 1:
             share = 1 / self.steps  # the mean of t models, from that of t - 1
             model = self.record(self.evaluated + share * (model - self.evaluated))
         self.evaluated = model

@@ -9,83 +9,101 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import style
+from analysis.horizons import HORIZON
 from analysis.results import label_of
 from analysis.style import Look
+
+_MOST_ROUNDS = 500
 
 
 def loss_gaps(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:
     """The training loss less the optimal one, where a trial has one.
+
+    Between two evaluations the gap is taken as linear in the number of rounds. A diverged trial is
+    left out, and a curve ends where the first of its seeds ends.
 
     Args:
         metrics, finished: from `curves`.
 
     Returns:
         One row per algorithm and number of rounds after the start, with `gap`, `gap_low` and
-        `gap_high`: mean, least and most over seeds; no rows where no optimum is known. A diverged
-        trial is left out.
+        `gap_high` (mean, least and most over seeds) and `seeds`; no rows where no optimum is known.
     """
     known = finished[finished["optimal_loss"].notna() & (finished["status"] != "diverged")]
-    if known.empty:
-        return pd.DataFrame()
-    optimum = known.set_index("trial")["optimal_loss"]
-    rows = metrics[metrics["trial"].isin(optimum.index) & (metrics["round"] > 0)]
-    rows = rows.assign(gap=rows["train_loss"] - rows["trial"].map(optimum))
-    return (
-        rows.groupby(["algorithm", "round"], sort=False)["gap"]
-        .agg(gap="mean", gap_low="min", gap_high="max")
-        .reset_index()
+    frames = []
+    for label, trials in known.groupby("algorithm", sort=False):
+        runs = []
+        for name, optimum in zip(trials["trial"], trials["optimal_loss"], strict=True):
+            run = metrics[(metrics["trial"] == name) & (metrics["round"] > 0)]
+            if len(run):
+                runs.append((run["round"].to_numpy(), run["train_loss"].to_numpy() - optimum))
+        if runs:
+            frames.append(_mean(runs).assign(algorithm=label, seeds=len(runs)))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _mean(runs: list[tuple[Any, Any]]) -> pd.DataFrame:
+    first, last = (
+        max(rounds[0] for rounds, _ in runs),
+        min(rounds[-1] for rounds, _ in runs),
     )
+    grid = np.unique(np.concatenate([rounds for rounds, _ in runs]))
+    grid = grid[(grid >= first) & (grid <= last)]
+    if len(grid) > _MOST_ROUNDS:
+        grid = np.geomspace(grid[0], grid[-1], _MOST_ROUNDS)
+    gaps = np.array([np.interp(grid, rounds, gap) for rounds, gap in runs])
+    low, high = gaps.min(0), gaps.max(0)
+    return pd.DataFrame({"round": grid, "gap": gaps.mean(0), "gap_low": low, "gap_high": high})
 
 
 def loss_gap_vs_rounds(
-    gaps: pd.DataFrame, described: Mapping[str, Any], seeds: str, looks: Mapping[str, Look]
+    gaps: pd.DataFrame,
+    finished: pd.DataFrame,
+    described: Mapping[str, Any],
+    looks: Mapping[str, Look],
 ) -> Figure:
     """One curve per algorithm on logarithmic axes, with its slope where a theorem speaks of one.
 
-    With the `convex` step sizes the gap is O(T^(-delta/2)): a dotted line of that slope starts at
-    the algorithm's first point.
+    With the `convex` step sizes, each T a run of its own, the gap of the average iterate is
+    O(T^(-delta/2)): a dotted line of that slope starts at the algorithm's first point.
 
     Args:
-        gaps: from `loss_gaps`.
+        gaps: from `loss_gaps`; at least one row.
+        finished: from `curves`, of the same point.
         described: the scenario.
-        seeds: what a line and a band are.
         looks: from `style.looks`, of every algorithm.
     """
     figure = style.new_figure(4.6)
     axes = figure.subplots()
+    deltas = _deltas(described)
     handles = []
-    deltas = {label_of(entry): _delta(entry) for entry in described.get("algorithms", [])}
-    for label, rows in gaps.groupby("algorithm", sort=False):
-        look, along = looks[str(label)], rows.sort_values("round")
-        axes.fill_between(
-            along["round"],
-            along["gap_low"],
-            along["gap_high"],
-            color=look.colour,
-            alpha=style.BAND_ALPHA,
-            lw=0,
-        )
-        every = style.marks(len(along), 0, 1)
+    labels = list(gaps["algorithm"].unique())
+    for place, label in enumerate(labels):
+        look, along = looks[str(label)], gaps[gaps["algorithm"] == label]
+        band: dict[str, Any] = {"color": look.colour, "alpha": style.BAND_ALPHA, "lw": 0}
+        axes.fill_between(along["round"], along["gap_low"], along["gap_high"], **band)
+        every = style.marks(len(along), place, len(labels))
         axes.plot(along["round"], along["gap"], markevery=every, **look.line())
-        name, delta = str(label), deltas.get(str(label))
-        if delta is not None and len(along) > 1:
+        name = str(label)
+        if name in deltas and len(along) > 1 and (along["gap"] > 0).all():
             name += f", slope {slope(along):.2f}"
-            first = along.iloc[0]
-            bound = first["gap"] * (along["round"] / first["round"]) ** (-delta / 2)
+            start = along.iloc[0]
+            bound = start["gap"] * (along["round"] / start["round"]) ** (-deltas[str(label)] / 2)
             axes.plot(along["round"], bound, color=look.colour, ls=":", lw=1.2)
         handles.append(Line2D([], [], label=name, **look.line()))
-    if any(delta is not None for delta in deltas.values()):
-        bound_look: dict[str, Any] = {"color": style.GREY, "ls": ":", "lw": 1.2}
-        handles.append(Line2D([], [], label="slope -delta/2", **bound_look))
+    if deltas:
+        dotted: dict[str, Any] = {"color": style.GREY, "ls": ":", "lw": 1.2}
+        handles.append(Line2D([], [], label="slope -delta/2", **dotted))
     axes.set_xscale("log")
     rounds = gaps["round"]
     style.plain_log_ticks(axes.xaxis, float(rounds.min()), float(rounds.max()))
-    if (gaps["gap_low"] > 0).all():
-        axes.set_yscale("log")
-        style.plain_log_ticks(axes.yaxis, float(gaps["gap_low"].min()), float(gaps["gap"].max()))
+    style.loss_axis(axes, "y", gaps[["gap_low", "gap_high"]].to_numpy(dtype=float))
     axes.set_xlabel("rounds")
     axes.set_ylabel("training loss - optimal loss")
-    style.legend_above(figure, handles, seeds)
+    drawn = finished[finished["status"] != "diverged"]
+    caption = style.seeds_caption(drawn[drawn["algorithm"].isin(labels)])
+    caption += "" if len(drawn) == len(finished) else ", without the diverged"
+    style.legend_above(figure, handles, caption)
     return figure
 
 
@@ -94,7 +112,11 @@ def slope(along: pd.DataFrame) -> float:
     return float(np.polyfit(np.log(along["round"]), np.log(along["gap"]), 1)[0])
 
 
-def _delta(entry: Mapping[str, Any]) -> float | None:
-    """Of an algorithm with the step sizes of the convex theorem."""
-    step_size = entry.get("step_size", {})
-    return float(step_size["delta"]) if step_size.get("kind") == "convex" else None
+def _deltas(described: Mapping[str, Any]) -> dict[str, float]:
+    """By label, of the algorithms that the convex theorem speaks of; none where delta is swept."""
+    sweep = described.get("sweep", {})
+    averaged = described.get("evaluate", {}).get("iterate") == "average"
+    if not averaged or HORIZON not in sweep or any(key.startswith("algorithms") for key in sweep):
+        return {}
+    steps = {label_of(a): a.get("step_size", {}) for a in described.get("algorithms", [])}
+    return {k: float(step["delta"]) for k, step in steps.items() if step.get("kind") == "convex"}

@@ -19,6 +19,8 @@ _MOST_TICKS = 4  # under one of three panels; more would run into each other
 def speedup_vs_key(table: pd.DataFrame, key: str, looks: Mapping[str, Look]) -> Figure:
     """Time to target (above) and speedup (below) against one swept value, a column per target.
 
+    Where there is but one algorithm, its time to target alone.
+
     A point is missing where no seed reached the target, and hollow where only some did.
 
     Args:
@@ -31,21 +33,27 @@ def speedup_vs_key(table: pd.DataFrame, key: str, looks: Mapping[str, Look]) -> 
     targets = (table if compared.empty else compared)["target_loss"].unique()
     if len(targets) > _MOST_TARGETS:
         targets = targets[np.linspace(0, len(targets) - 1, _MOST_TARGETS).round().astype(int)]
-    figure = style.new_figure(5.6)
-    panels = figure.subplots(2, len(targets), sharex=True, sharey="row", squeeze=False)
-    for (upper, lower), target in zip(panels.T, targets, strict=True):
+    alone = table["algorithm"].nunique() == 1
+    figure = style.new_figure(3.6 if alone else 5.6)
+    panels = figure.subplots(
+        1 if alone else 2, len(targets), sharex=True, sharey="row", squeeze=False
+    )
+    times = ("time_s", "time_low_s", "time_high_s", "reached")
+    ratios = ("speedup", "speedup_low", "speedup_high", "pairs")
+    for column, target in zip(panels.T, targets, strict=True):
         rows = table[table["target_loss"] == target]
-        _curves(upper, rows, key, looks, ("time_s", "time_low_s", "time_high_s", "reached"))
-        _curves(lower, rows, key, looks, ("speedup", "speedup_low", "speedup_high", "pairs"))
-        upper.set_title(f"to a loss of {target:g}", fontsize="medium")
-        lower.set_xlabel(_name(key))
-        _value_axis(lower, table[key])
-    baseline = table["baseline"].iloc[0]
+        for axes, columns in zip(column, (times, ratios), strict=False):
+            _curves(axes, rows, key, looks, columns)
+        column[0].set_title(f"to a loss of {target:g}", fontsize="medium")
+        column[-1].set_xlabel(_name(key))
+        _value_axis(column[-1], table[key])
     panels[0, 0].set_ylabel("time to target [s]")
-    panels[1, 0].set_ylabel(f"speedup over {baseline}")
     _ratio_axis(panels[0, 0], table["time_s"])
-    _ratio_axis(panels[1, 0], pd.concat([table["speedup"], pd.Series([1.0])]))
-    caption = "bars: range over seeds (top), 95 % interval (bottom)"
+    caption = "bars: range over seeds"
+    if not alone:
+        panels[1, 0].set_ylabel(f"speedup over {table['baseline'].iloc[0]}")
+        _ratio_axis(panels[1, 0], pd.concat([table["speedup"], pd.Series([1.0])]))
+        caption += " (top), 95 % interval (bottom)"
     several = table["seeds"].max() > 1
     handles = style.curve_handles(looks, list(table["algorithm"].unique()))
     if table["reached"].between(1, table["seeds"] - 1).any():
@@ -57,7 +65,8 @@ def speedup_vs_key(table: pd.DataFrame, key: str, looks: Mapping[str, Look]) -> 
 def losses_at(metrics: pd.DataFrame, key: str, time_s: float) -> pd.DataFrame:
     """The training loss at one time for each algorithm and value of a sweep key.
 
-    Between the two evaluations around that time the loss is taken as linear in time.
+    Between the two evaluations around that time the loss is taken as linear in time; before the
+    first one it isn't known.
 
     Args:
         metrics: from `curves`; all its other sweep keys constant.
@@ -66,17 +75,13 @@ def losses_at(metrics: pd.DataFrame, key: str, time_s: float) -> pd.DataFrame:
 
     Returns:
         One row per algorithm and value, with `loss, loss_low, loss_high` (mean, least and most over
-        the seeds whose loss is finite), `reached` (their number) and `seeds`.
+        the seeds whose loss is known and finite), `reached` (their number) and `seeds`.
     """
     rows = []
     for (label, value), runs in metrics.groupby(["algorithm", key], sort=False):
+        ends = (runs[runs["trial"] == name] for name in runs["trial"].unique())
         at = np.array(
-            [
-                np.interp(
-                    time_s, run["time_s"], run["train_loss"], right=run["train_loss"].iloc[-1]
-                )
-                for _, run in runs.groupby("trial")
-            ]
+            [np.interp(time_s, run["time_s"], run["train_loss"], left=np.nan) for run in ends]
         )
         sound = at[np.isfinite(at)]
         mean, low, high = np.nan, np.nan, np.nan
@@ -89,7 +94,7 @@ def losses_at(metrics: pd.DataFrame, key: str, time_s: float) -> pd.DataFrame:
 
 
 def loss_vs_key(table: pd.DataFrame, key: str, time_s: float, looks: Mapping[str, Look]) -> Figure:
-    """Training loss at one time against one swept value; hollow where some seeds diverged.
+    """Training loss at one time against one swept value; hollow where only some seeds have one.
 
     Args:
         table: from `losses_at`.
@@ -106,7 +111,7 @@ def loss_vs_key(table: pd.DataFrame, key: str, time_s: float, looks: Mapping[str
     axes.set_xlabel(_name(key))
     axes.set_ylabel(f"training loss at {time_s:.4g} s")
     handles = style.curve_handles(looks, list(table["algorithm"].unique()))
-    if (table["reached"] < table["seeds"]).any():
+    if table["reached"].between(1, table["seeds"] - 1).any():
         handles.append(_some_seeds())
     several = table["seeds"].max() > 1
     style.legend_above(figure, handles, "bars: range over seeds" if several else "one seed")

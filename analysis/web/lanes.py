@@ -13,6 +13,8 @@ from analysis.web.words import listed, number
 
 #: Intervals in the order of their codes in the page.
 KINDS = ("wait", "send", "average", "compute")
+#: So many numbers stand for an interval.
+SPAN = 5
 #: Intervals and arrivals in a page, at about 20 bytes each.
 MOST_MARKS = 60_000
 MOST_SCENES = 4

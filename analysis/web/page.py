@@ -16,7 +16,7 @@ from analysis.horizons import curves
 from analysis.report import report
 from analysis.results import scenario, sweep_points, trials, unfinished
 from analysis.summary import round_times, summary, summary_cells
-from analysis.web.lanes import scenes
+from analysis.web.lanes import KINDS, SPAN, scenes
 from analysis.web.provenance import provenance
 from analysis.web.vector import inlined
 from analysis.web.words import listed, methods, sentences
@@ -47,7 +47,8 @@ _FIGURES = {
     ),
     "timeline": (
         "Timeline of a few workers",
-        "One lane per worker under each method, with bars for computing, sending and waiting. "
+        "One lane per worker under each method, with bars for computing, sending, waiting and the "
+        "like. "
         "The timeline to zoom, above, shows the same intervals and more.",
     ),
     "time-share": (
@@ -129,7 +130,7 @@ def _rendered(
         return Markup(loader.get_source(environment, name)[0])
 
     (metrics, finished), described = curves(root), scenario(root)
-    script = own("timeline.js")
+    script, shown = own("timeline.js"), scenes(root, finished, metrics)
     return environment.get_template("page.html").render(
         name=str(described.get("name", root.name)),
         state=_state(root, trials(root)),
@@ -138,14 +139,20 @@ def _rendered(
         tables=_tables(root, metrics, baseline, targets),
         notes=_diverged(finished),
         pictures=_pictures(paths),
-        timeline={"scenes": scenes(root, finished, metrics)},
-        averaging="memory_bps" in described.get("cluster", {}),
+        timeline={"scenes": shown},
+        averaging=_averaging(shown),
         points=len(sweep_points(finished)),
         provenance=provenance(root, finished),
         style=own("page.css"),
         script=script,
         script_hash=_hash(script),
     )
+
+
+def _averaging(shown: Sequence[dict[str, Any]]) -> bool:
+    """Whether some interval of the timeline is one of averaging."""
+    lanes = [lane for scene in shown for panel in scene["panels"] for lane in panel["lanes"]]
+    return any(KINDS.index("average") in lane["spans"][::SPAN] for lane in lanes)
 
 
 def _hash(script: str) -> str:

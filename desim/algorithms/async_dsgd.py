@@ -51,5 +51,6 @@ class AsyncDSGD(Algorithm):
                 me.send_when_free(message)
             gradient = yield from me.compute(x, self.batch)
             newest = me.newest(instant=self.visibility == "instant")
-            x = x + epsilon * (me.mix(x, newest) - x) - alpha * epsilon * gradient
+            mixed = yield from me.mix(x, newest)
+            x = x + epsilon * (mixed - x) - alpha * epsilon * gradient
             me.commit(x)

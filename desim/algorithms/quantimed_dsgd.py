@@ -63,7 +63,8 @@ class QuanTimedDSGD(Algorithm):
             received = yield from me.gather(tag=t)
             if self.barrier == "global":
                 yield from me.barrier()
-            x = x + epsilon * (me.mix(x, received) - x) - alpha * epsilon * gradient
+            mixed = yield from me.mix(x, received)
+            x = x + epsilon * (mixed - x) - alpha * epsilon * gradient
             me.commit(x)
 
     def plan(self, mean_speed_sps: float) -> dict[str, Any]:

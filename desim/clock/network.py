@@ -62,26 +62,16 @@ class Network:
                     link.ends.append((self._mailboxes[target], place, self._degrees[target]))
                     self._in[target].append(link)
 
-    def broadcast(
-        self, source: int, message: Any, bits: int, step: int, ready_s: float = 0.0
-    ) -> float:
+    def broadcast(self, source: int, message: Any, bits: int, step: int) -> float:
         """Sends to all neighbours under the tag `step`.
-
-        Args:
-            source: the sender.
-            message: what to send.
-            bits: its size.
-            step: the tag.
-            ready_s: the message doesn't depart before this time.
 
         Returns:
             When the last message has left, in simulated seconds.
         """
-        now = self._env.now
-        start = last_left = max(now, ready_s)
+        now = last_left = self._env.now
         first = inf
         for link in self._out[source]:
-            departs, left, arrives = link.carry(start, bits)
+            departs, left, arrives = link.carry(now, bits)
             first, last_left = min(first, departs), max(last_left, left)
             self._timeline.receive(link.targets, source, departs, arrives, step, bits)
             for boxes, place, degree in link.ends:
@@ -120,7 +110,7 @@ class Network:
             link.newest = link.posted = message
 
     def post(
-        self, source: int, message: Any, bits: int, step: int, ready_s: float, *, replace: bool
+        self, source: int, message: Any, bits: int, step: int, *, replace: bool
     ) -> tuple[float, float]:
         """Sends to all neighbours, who read the newest message that has arrived.
 
@@ -129,33 +119,29 @@ class Network:
             message: what to send.
             bits: its size.
             step: the sender's local step.
-            ready_s: the message doesn't depart before this time.
             replace: on a link still busy with an older message, wait, and take the place of a
                 message that waits already; otherwise queue.
 
         Returns:
             When the last message that isn't waiting has left, and when it arrives.
         """
-        now = self._env.now
-        start = last_left = last_arrival = max(now, ready_s)
+        now = last_left = last_arrival = self._env.now
         for link in self._out[source]:
             link.posted = message
             if replace:
                 self._settle(link, now)
-                if link.free_at() > start:
+                if link.free_at() > now:
                     link.waiting = (message, bits, step)
                     continue
-            left, arrives = self._launch(link, start, message, bits, step)
+            left, arrives = self._launch(link, now, message, bits, step)
             last_left, last_arrival = max(last_left, left), max(last_arrival, arrives)
         return last_left, last_arrival
 
     def _launch(
-        self, link: Link, start: float, message: Any, bits: int, step: int
+        self, link: Link, now: float, message: Any, bits: int, step: int
     ) -> tuple[float, float]:
-        departs, left, arrives = link.carry(start, bits)
-        link.land(
-            self._env.now
-        )  # here too: a receiver that reads at once what was posted never asks
+        departs, left, arrives = link.carry(now, bits)
+        link.land(now)  # here too: a receiver that reads at once what was posted never asks
         link.flying.append((arrives, message))
         total = bits * len(link.targets)
         self.bits_sent += total

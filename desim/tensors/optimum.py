@@ -12,7 +12,7 @@ from desim.errors import ModelError
 from desim.tensors.problem import Task
 
 #: L-BFGS ends where no entry of the gradient is larger than this.
-_GRADIENT = 1e-10
+_GRADIENT = 1e-12
 
 #: What may be missing to the minimum: well below every loss gap that a run could show.
 _GAP = 1e-7
@@ -27,7 +27,7 @@ def optimal_loss(task: Task) -> float:
     one otherwise.
 
     Raises:
-        ModelError: none is found within 20,000 steps.
+        ModelError: none is found to within 1e-7, or the model can't be computed in float64.
     """
     objective = task.objective
     x = task.train_x.double() if task.train_x.is_floating_point() else task.train_x
@@ -43,6 +43,13 @@ def optimal_loss(task: Task) -> float:
         return float(loss.detach()), row.grad.cpu().numpy()
 
     start = objective.pack().double().cpu().numpy()
+    try:
+        value(start)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"evaluate.optimum = true: the model can't be computed in float64 ({why})"
+        ) from None
     options: dict[str, Any] = {"maxiter": _MOST_STEPS, "maxfun": 2 * _MOST_STEPS, "maxcor": 30}
     found = optimize.minimize(
         value, start, jac=True, method="L-BFGS-B", options={**options, "gtol": _GRADIENT, "ftol": 0}

@@ -79,7 +79,7 @@ class Problem(Table):
         """The problem on a device.
 
         Raises:
-            ScenarioError: too few samples.
+            ScenarioError: too few samples, or names of classes.
             ModelError: the model's gradient can't be taken for many workers at once.
         """
         data = self.dataset.load()
@@ -94,6 +94,11 @@ class Problem(Table):
 
         # Only what somebody holds, so that the training loss is over the workers' own data.
         held = np.concatenate(shards)
+        if data.names and int(data.train_y.max()) >= len(data.names):
+            raise ScenarioError(
+                f"problem.dataset: has {len(data.names)} names of classes and a label "
+                f"{int(data.train_y.max())}; must have a name for each, or none"
+            )
         places = np.split(np.arange(len(held)), np.cumsum([len(s) for s in shards])[:-1])
         task = Task(
             objective,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import Fabricator
+from fabricated import Fabricator
 
 import analysis
 

@@ -6,7 +6,7 @@ from analysis.time_shares import time_shares
 
 def shares(made):
     (row,) = time_shares(made.folder, analysis.trials(made.folder)).to_dict("records")
-    return {kind: row[kind] for kind in ("compute", "send", "wait", "other")}
+    return {kind: row[kind] for kind in ("compute", "send", "wait", "average", "other")}
 
 
 def span(kind, start_s, end_s):
@@ -23,7 +23,7 @@ def test_barrier_rounds_split_as_computed_by_hand(fabricate):
     made.decay("a", 0, 4.0)
     # A round of 4 s of 3 workers: 1 + 2 + 3 s of computing, 3 of sending, 2 + 1 of waiting.
     assert shares(made) == pytest.approx(
-        {"compute": 6 / 12, "send": 3 / 12, "wait": 3 / 12, "other": 0.0}
+        {"compute": 6 / 12, "send": 3 / 12, "wait": 3 / 12, "average": 0.0, "other": 0.0}
     )
 
 
@@ -33,13 +33,14 @@ def test_what_overlaps_counts_once_and_computing_comes_first(fabricate):
         span("compute", 0.0, 8.0),
         span("send", 4.0, 10.0),  # 4 s of it beside computing
         span("send", 6.0, 11.0),  # and overlapping the one before
+        span("average", 8.0, 9.0),  # beside sending
         span("wait", 10.0, 14.0),  # 1 s of it beside sending
     )
     for worker in (1, 2):
         timeline += rows(span("wait", 0.0, 16.0), worker=worker)
     made.decay("a", 0, 4.0, timeline=timeline)
     assert shares(made) == pytest.approx(
-        {"compute": 8 / 48, "send": 3 / 48, "wait": 35 / 48, "other": 2 / 48}
+        {"compute": 8 / 48, "send": 2 / 48, "wait": 35 / 48, "average": 1 / 48, "other": 2 / 48}
     )
 
 
@@ -47,4 +48,6 @@ def test_what_goes_on_past_the_end_of_the_trial_is_cut(fabricate):
     made = fabricate("a")
     timeline = [entry for w in range(3) for entry in rows(span("compute", 0.0, 99.0), worker=w)]
     made.decay("a", 0, 4.0, timeline=timeline)
-    assert shares(made) == pytest.approx({"compute": 1.0, "send": 0.0, "wait": 0.0, "other": 0.0})
+    assert shares(made) == pytest.approx(
+        {"compute": 1.0, "send": 0.0, "wait": 0.0, "average": 0.0, "other": 0.0}
+    )

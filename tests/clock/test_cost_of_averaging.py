@@ -9,7 +9,7 @@ MEMORY_BPS = 32 * PARAMETERS * (DEGREE + 2) / 0.25  # a quarter of a second
 MESSAGE = {"kind": "dedicated", "bandwidth_bps": 32.0 * PARAMETERS}  # one second
 
 METHODS = {
-    # 5 samples at 1 sample/s, one second of sending: rounds of 6 s, and 0.25 s between two rounds.
+    # 5 samples at 1 sample/s and one second of sending: rounds of 6 s without averaging.
     "dsgd": ({"kind": "dsgd", "batch": 5}, 6.0),
     "deadline": ({"kind": "quantimed-dsgd", "deadline_s": 5.0}, 6.0),
     "neighbors": ({"kind": "dsgd", "batch": 5, "barrier": "neighbors"}, 6.0),
@@ -19,40 +19,64 @@ METHODS = {
 }
 
 
-def run(method, memory_bps, rounds=10, **options):
-    return simulate(
-        setting(
-            method,
-            workers=WORKERS,
-            problem=problem(parameters=PARAMETERS),
-            link=MESSAGE,
-            memory_bps=memory_bps,
-            stop={"rounds": rounds},
-        ),
-        **options,
-    )
+def run(method, memory_bps, rounds=10, train=False, **changes):
+    fields = {"workers": WORKERS, "problem": problem(parameters=PARAMETERS), "link": MESSAGE}
+    fields |= {"memory_bps": memory_bps, "stop": {"rounds": rounds}}
+    return simulate(setting(method, **(fields | changes)), train=train)
 
 
 @pytest.mark.parametrize(("method", "round_s"), METHODS.values(), ids=METHODS)
-def test_each_round_but_the_last_is_that_much_longer(method, round_s):
+def test_each_round_is_that_much_longer(method, round_s):
     assert run(method, None).outcome.time_s == pytest.approx(10 * round_s)
-    assert run(method, MEMORY_BPS).outcome.time_s == pytest.approx(10 * round_s + 9 * 0.25)
+    assert run(method, MEMORY_BPS).outcome.time_s == pytest.approx(10 * (round_s + 0.25))
 
 
 @pytest.mark.parametrize(("method", "round_s"), METHODS.values(), ids=METHODS)
-def test_it_has_intervals_of_its_own_and_nothing_else_happens_in_them(method, round_s):
-    rows = run(method, MEMORY_BPS).timeline
+def test_a_model_is_there_when_its_average_has_ended(method, round_s):
+    rows = run(method, MEMORY_BPS, rounds=1, evaluate={"every_rounds": 1}).outcome.rows
+    assert [row.time_s for row in rows] == pytest.approx([0, round_s + 0.25])
+
+
+UNEVEN = {
+    "compute": {"kind": "uniform-speed", "low": 1.0, "high": 9.0},
+    "topology": {"kind": "erdos-renyi", "p": 0.5},
+    "link": {
+        "kind": "dedicated",
+        "bandwidth_bps": {"low": 1000.0, "high": 10_000.0},
+        "latency_s": {"low": 0.0, "high": 0.3},
+    },
+}
+
+
+@pytest.mark.parametrize("changes", [{}, UNEVEN], ids=["equal", "uneven and slow links"])
+@pytest.mark.parametrize("method", [method for method, _ in METHODS.values()], ids=METHODS)
+def test_it_has_intervals_of_its_own_and_nothing_else_happens_in_them(method, changes):
+    trial = run(method, MEMORY_BPS / 4, rounds=20, **changes)
+    rows, workers = trial.timeline, trial.simulation.workers
     averages = rows[rows["kind"] == "average"]
-    np.testing.assert_allclose(averages["end_s"] - averages["start_s"], 0.25)
-    assert len(averages) == 10 * WORKERS
+    assert averages.groupby("worker").size().tolist() == [worker.steps for worker in workers]
+    degrees = np.array([len(worker.neighbours) for worker in workers])[averages["worker"]]
+    np.testing.assert_allclose(averages["end_s"] - averages["start_s"], (degrees + 2) / 4)
     own = rows[rows["kind"].isin(["compute", "average", "wait"])].sort_values(["worker", "start_s"])
     for _, lane in own.groupby("worker"):
         assert (lane["start_s"].to_numpy()[1:] >= lane["end_s"].to_numpy()[:-1] - 1e-9).all()
-    # Nothing is sent before the average that it holds has been computed.
-    sends = rows[rows["kind"] == "send"]
-    for worker, step, start_s in zip(sends["worker"], sends["step"], sends["start_s"], strict=True):
-        before = averages[(averages["worker"] == worker) & (averages["step"] < step)]
-        assert (before["end_s"] <= start_s + 1e-9).all()
+
+
+@pytest.mark.parametrize("changes", [{}, UNEVEN], ids=["equal", "uneven and slow links"])
+@pytest.mark.parametrize("method", [method for method, _ in METHODS.values()], ids=METHODS)
+def test_no_model_is_sent_before_it_has_been_computed_or_after_a_newer_one(method, changes):
+    rows = run(method, MEMORY_BPS / 4, rounds=20, **changes).timeline
+    averages = rows[rows["kind"] == "average"].set_index(["worker", "step"])["end_s"]
+    messages = rows[rows["kind"] == "receive"].sort_values(["peer", "worker", "start_s"])
+    assert len(messages) > 100
+    for _, link in messages.groupby(["peer", "worker"]):
+        assert (np.diff(link["step"]) > 0).all()
+    # What is sent in a step holds the average of the step before.
+    for sender, step, start_s in zip(
+        messages["peer"], messages["step"], messages["start_s"], strict=True
+    ):
+        if step > 0:
+            assert averages[sender, step - 1] <= start_s + 1e-9
 
 
 def test_learning_does_not_depend_on_it():

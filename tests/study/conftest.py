@@ -2,14 +2,12 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from tiny import Ended
+from tiny import Call, Ended
 
 from desim import cli
-
-Call = Callable[..., Ended]
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Call
-from tiny import write
+from tiny import Call, write
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Call
-from tiny import DROP, write
+from tiny import DROP, Call, write
 
 #: Changes to a good scenario, and what the line must contain.
 BAD: list[tuple[dict[str, Any], list[str]]] = [

@@ -5,8 +5,7 @@ from math import cos, pi
 from pathlib import Path
 
 import pytest
-from conftest import Call
-from tiny import DROP, tiny, write
+from tiny import DROP, Call, tiny, write
 
 import desim as simulator
 

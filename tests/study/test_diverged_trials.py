@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from conftest import Call
-from tiny import write
+from tiny import Call, write
 
 
 def test_one_method_diverges(tmp_path: Path, desim: Call) -> None:

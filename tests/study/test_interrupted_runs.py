@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Call
-from tiny import sums, tiny, write
+from tiny import Call, sums, tiny, write
 
 import desim as simulator
 from desim import study

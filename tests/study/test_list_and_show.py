@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import pytest
 import tomli_w
-from conftest import Call
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from tiny import Call
 
 from desim.registry import AXES, Member, find, first_line, members
 from desim.scenario import bundled

@@ -40,7 +40,7 @@ class Mixer(desim.Algorithm):
             gradient = yield from me.compute(x, self.batch)
             me.broadcast(me.compress(x, desim.Compressor.parse("none")), tag=t)
             received = yield from me.gather(tag=t)
-            x = me.mix(x, received) - alpha * gradient
+            x = (yield from me.mix(x, received)) - alpha * gradient
             me.commit(x)
 
 

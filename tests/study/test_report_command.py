@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from conftest import Call
-from tiny import write
+from tiny import Call, write
 
 
 def test_the_page_is_written_when_asked_for(tmp_path: Path, desim: Call) -> None:
@@ -18,4 +17,33 @@ def test_the_page_is_written_when_asked_for(tmp_path: Path, desim: Call) -> None
     text = page.read_text(encoding="utf-8")
     for shown in ("Every directed link", "torch", "timeline.parquet", "4 workers"):
         assert shown in text
+    assert "key average" not in text
     assert "nowhere: no such folder" in desim("report", tmp_path / "nowhere", "--html").complaint
+
+
+def test_targets_and_the_baseline_can_be_chosen(tmp_path: Path, desim: Call) -> None:
+    file, out = write(tmp_path / "tiny.toml"), tmp_path / "results"
+    assert desim("run", file, "--out", out, "--jobs", 1, "--quiet").code == 0
+    ended = desim("report", out, "--target", "2.3,2.29,2.3", "--baseline", "QT")
+    assert ended.code == 0
+    assert "over QT" in " ".join(ended.out.split())
+    index = (out / "report" / "report.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip() for line in index.splitlines() if line.startswith("| 2.")]
+    assert rows == ["2.3", "2.3", "2.29", "2.29"]
+    for wrong in ("nan", "inf", "much"):
+        complaint = desim("report", out, "--target", wrong).complaint
+        assert complaint == f"--target = '{wrong}': must be numbers, such as 1.5,1"
+    assert "must be one of DSGD, QT" in desim("report", out, "--baseline", "SGD").complaint
+
+
+def test_the_page_has_a_colour_for_averaging_where_it_takes_time(
+    tmp_path: Path, desim: Call
+) -> None:
+    sweep = {"cluster.memory_bps": [1e5, 1e6]}
+    file, out = write(tmp_path / "tiny.toml", {"sweep": sweep}), tmp_path / "results"
+    assert desim("run", file, "--out", out, "--jobs", 1, "--quiet").code == 0
+    assert desim("report", out, "--html").code == 0
+    page = (out / "report" / "report.html").read_text(encoding="utf-8")
+    assert '<span class="key average"></span>averaging' in page
+    drawn = (out / "report" / "timeline--cluster.memory_bps=100000.svg").read_text(encoding="utf-8")
+    assert "average" in drawn

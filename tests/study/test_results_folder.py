@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Call
-from tiny import sums, tiny, write
+from tiny import Call, sums, tiny, write
 
 import desim as simulator
 

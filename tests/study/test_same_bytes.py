@@ -5,8 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Call
-from tiny import sums, tiny, write
+from tiny import Call, sums, tiny, write
 
 import desim as simulator
 from desim.study import Progress

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Call
-from tiny import write
+from tiny import Call, write
 
 from desim.scenario import Scenario, bundled, read
 from desim.study import prepared

@@ -75,7 +75,17 @@ def test_a_method_that_no_horizon_changes_runs_for_the_largest_only() -> None:
     ran = [(t.setting.algorithm.name, t.setting.stop.rounds) for t in scenario.trials()]
     assert sorted(set(ran)) == [("DSGD", 6), ("QT", 2), ("QT", 4), ("QT", 6)]
     assert len(ran) == 2 * (1 + 3)
-    assert len(desim.plan(scenario, train=False).methods) == 2
+    plan = desim.plan(scenario, train=False)
+    assert [method.label for method in plan.methods] == ["DSGD", "QT"]
+    assert (plan.trials, plan.beginnings) == (8, 4)
+
+
+def test_a_shorter_run_whose_end_the_longest_does_not_evaluate_is_run() -> None:
+    sweep = {"stop.rounds": [2, 4, 6]}
+    for evaluate, ran in (({"every_rounds": 4}, [2, 6]), ({"every_s": 1.0}, [2, 4, 6])):
+        scenario = desim.from_table(tiny({"evaluate": evaluate, "sweep": sweep}))
+        found = [t.setting for t in scenario.trials()]
+        assert [s.stop.rounds for s in found if s.algorithm.name == "DSGD"] == ran
 
 
 def test_a_method_that_may_look_at_the_horizon_runs_for_each() -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Call
-from tiny import write
+from tiny import Call, write
 
 OVERLAPPED = {
     "kind": "async-dsgd",

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Call
-from tiny import write
+from tiny import Call, write
 
 from desim import tuning_work
 from desim.simulation import Simulation

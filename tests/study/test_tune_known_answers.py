@@ -84,6 +84,14 @@ def test_epsilon_is_searched_where_it_is_asked_for(tmp_path: Path):
     # Here epsilon does nothing but scale the gradient: 0.01 needs a step that isn't on the grid.
     assert found.methods[0].epsilon == 1.0
     assert found.scenario.algorithms[0].step_size.epsilon == 1.0
+    assert found.methods[0].note == ""  # 1 averages fully: no need for more
+
+
+def test_a_best_epsilon_at_the_end_of_those_tried_is_told(tmp_path: Path):
+    grid = Grid(points=3, refine=0, low=0.5, high=2.0)
+    found = tune(quadratic(), tmp_path, grid=grid, epsilons=(0.01, 0.1), at=20.0)
+    assert found.methods[0].epsilon == 0.1
+    assert "at the end of --epsilon: add larger ones" in found.methods[0].note
 
 
 def test_a_method_that_diverges_everywhere_keeps_its_step(tmp_path: Path):

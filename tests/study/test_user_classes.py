@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Call
-from tiny import sums, write
+from tiny import Call, sums, write
 
 SOURCE = '''
 import os
@@ -32,7 +31,7 @@ class MyDSGD(desim.Algorithm):
             me.broadcast(me.compress(x, desim.Compressor.parse("none")), tag=t)
             received = yield from me.gather(tag=t)
             yield from me.barrier()
-            x = me.mix(x, received) - alpha * gradient
+            x = (yield from me.mix(x, received)) - alpha * gradient
             me.commit(x)
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from conftest import Call
-from tiny import tiny, write
+import pytest
+from tiny import Call, tiny, write
 
 import analysis
 import desim as simulator
@@ -55,3 +55,25 @@ def test_classes_go_by_their_names_where_they_have_some(tmp_path: Path) -> None:
     assert counts is not None
     assert counts.columns.tolist() == ["cat", "dog"]
     assert counts.sum().tolist() == [4, 4]
+
+
+def test_a_class_that_nobody_holds_has_its_name_too(tmp_path: Path) -> None:
+    x, y = np.eye(8), np.tile([0, 2], 4)
+    data = simulator.Data(x, y, x[:0], y[:0], names=("cat", "dog", "eel"))
+    problem = simulator.Problem(dataset=data, model="softmax", samples_per_worker=2)
+    scenario = simulator.from_table(tiny({"stop.rounds": 1})).model_copy(
+        update={"problem": problem}
+    )
+    counts = analysis.load_labels(simulator.run(scenario, tmp_path, jobs=1), "DSGD-seed0")
+    assert counts is not None
+    assert counts.sum().to_dict() == {"cat": 4, "dog": 0, "eel": 4}
+
+
+def test_a_class_without_a_name_is_refused(tmp_path: Path) -> None:
+    x, y = np.eye(8), np.tile([0, 2], 4)
+    data = simulator.Data(x, y, x[:0], y[:0], names=("cat", "dog"))
+    problem = simulator.Problem(dataset=data, model="softmax", samples_per_worker=2)
+    scenario = simulator.from_table(tiny()).model_copy(update={"problem": problem})
+    with pytest.raises(simulator.ScenarioError, match="2 names of classes and a label 2"):
+        simulator.run(scenario, tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out").exists()

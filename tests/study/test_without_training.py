@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import Call
-from tiny import tiny, write
+from tiny import Call, tiny, write
 
 import desim as simulator
 from desim.tensors.datasets.digits import Digits

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +63,10 @@ class Ended(NamedTuple):
         assert lines[0].startswith("desim: "), self.err
         assert "Traceback" not in self.out
         return lines[0].removeprefix("desim: ")
+
+
+#: Runs `desim ARGUMENTS`; the fixture `desim` is one.
+Call = Callable[..., Ended]
 
 
 def tiny(changes: Mapping[str, Any] | None = None) -> Table:

@@ -90,7 +90,8 @@ class Momentum(Algorithm):
             step = me.map(lambda rows: rows.clamp(-1, 1), velocity)
             me.broadcast(me.compress(x), tag=t)
             received = yield from me.gather(tag=t)
-            x = (1 - epsilon) * x + epsilon * me.mix(x, received) - 2 * alpha**0.5 / 3 * step
+            mixed = yield from me.mix(x, received)
+            x = (1 - epsilon) * x + epsilon * mixed - 2 * alpha**0.5 / 3 * step
             me.commit(x)
 
 

@@ -213,6 +213,15 @@ def test_an_image_that_would_fill_the_memory(side, name, tmp_path):
     assert "exceeds limit" in complaint(ImageFolder(**table))
 
 
+def test_the_usual_folder_is_named_where_none_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("DESIM_DATA", str(tmp_path))
+    told = complaint(ImageFolder(resize=(2, 2)))
+    assert f"'{tmp_path}/image-folder': can't be read" in told
+    assert "must hold train/CLASS/*.jpg" in told
+    write_images(tmp_path / "image-folder")
+    assert len(ImageFolder(resize=(2, 2)).load().train_y)
+
+
 def test_folders_without_images(tmp_path):
     table = write_images(tmp_path, ("train", "val"))
     (tmp_path / "train" / "cow").mkdir()

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from builders import problem, setting
 from sklearn.linear_model import LogisticRegression
+from torch import nn
 
 from desim.errors import ModelError
 from desim.simulation import Simulation
@@ -51,9 +53,10 @@ def test_of_logistic_regression_with_a_ridge_it_is_scikit_learns():
     assert simulation.run().optimal_loss == pytest.approx(loss, abs=1e-8)
 
 
-def test_of_classes_that_planes_separate_it_is_next_to_nothing():
+@pytest.mark.parametrize("samples", [20, 200])
+def test_of_classes_that_planes_separate_it_is_next_to_nothing(samples):
     """Larger weights are always better there: the infimum is 0."""
-    found = outcome(Problem(dataset="digits", model="softmax", samples_per_worker=20))
+    found = outcome(Problem(dataset="digits", model="softmax", samples_per_worker=samples))
     assert 0 < found.optimal_loss < 1e-7
 
 
@@ -65,3 +68,20 @@ def test_a_search_that_does_not_end_is_told_in_one_line(monkeypatch):
 
 def test_it_is_not_computed_unless_asked_for():
     assert Simulation(setting(DSGD)).run().optimal_loss is None
+
+
+class Single(nn.Module):
+    """Only ever computes in float32."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+        self.register_buffer("scale", torch.ones(64, 64))
+
+    def forward(self, x):
+        return self.linear(x @ self.scale)
+
+
+def test_a_model_that_cannot_be_computed_in_float64_is_told_in_one_line():
+    with pytest.raises(ModelError, match=r"can't be computed in float64 .*dtype"):
+        outcome(Problem(dataset="digits", model=Single(), samples_per_worker=20))

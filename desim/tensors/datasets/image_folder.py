@@ -89,7 +89,10 @@ class ImageFolder(ImageSet):
         try:
             return sorted(home.iterdir())
         except OSError as error:
-            raise ScenarioError(f"{self.where()}: can't be read ({error})") from None
+            raise ScenarioError(
+                f"{self.where()}: can't be read ({error}); must hold train/CLASS/*.jpg and "
+                "val/CLASS/*.jpg, or CLASS/*.jpg; name it with --set problem.dataset.folder=..."
+            ) from None
 
     def _files(self, home: Path, names: tuple[str, ...]) -> list[tuple[Path, str]]:
         """Every image with its class."""

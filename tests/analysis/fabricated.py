@@ -1,0 +1,123 @@
+"""Fabricated results folders: what the simulator would have written, with curves known in advance.
+
+A run is described by its label, seed and evaluations; nothing here imports desim.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA = pa.schema(
+    [
+        ("worker", pa.int32()),
+        ("kind", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("step", pa.int32()),
+        ("peer", pa.int32()),
+        ("bits", pa.int64()),
+        ("samples", pa.int32()),
+    ]
+)
+WORKERS = 3
+ROUND_BITS = 1000
+
+
+def barrier_rounds(rounds: int = 4) -> list[dict[str, Any]]:
+    """Three workers that take 1, 2 and 3 s for a batch of 6, then send for 1 s, then wait."""
+    rows = []
+    for step in range(rounds):
+        start = 4.0 * step
+        for worker in range(WORKERS):
+            ready = start + worker + 1
+            shared = {"worker": worker, "step": step, "peer": -1, "bits": 0, "samples": 0}
+            rows.append(shared | span("compute", start, ready) | {"samples": 6})
+            rows.append(shared | span("send", ready, ready + 1) | {"bits": ROUND_BITS})
+            if worker < WORKERS - 1:
+                rows.append(shared | span("wait", ready + 1, start + 4))
+            peer = (worker + 1) % WORKERS
+            rows.append(shared | span("receive", ready, ready + 1) | {"peer": peer, "bits": 500})
+    return rows
+
+
+def span(kind: str, start_s: float, end_s: float) -> dict[str, Any]:
+    return {"kind": kind, "start_s": start_s, "end_s": end_s}
+
+
+class Fabricator:
+    """Writes trials into a results folder, one call each."""
+
+    def __init__(self, folder: Path, labels: Sequence[str]) -> None:
+        self.folder = folder
+        folder.mkdir()
+        entries = [f'[[algorithms]]\nkind = "dsgd"\nlabel = "{label}"\n' for label in labels]
+        (folder / "scenario.toml").write_text('name = "fabricated"\n' + "".join(entries))
+        (folder / "manifest.json").write_text("{}")
+
+    def trial(
+        self,
+        label: str,
+        seed: int,
+        time_s: Sequence[float],
+        loss: Sequence[float],
+        *,
+        sweep: Mapping[str, Any] | None = None,
+        diverged_at_s: float | None = None,
+        optimal_loss: float | None = None,
+        train: bool = True,
+        finished: bool = True,
+        timeline: list[dict[str, Any]] | None = None,
+    ) -> str:
+        point = dict(sweep or {})
+        name = "_".join([label, *(f"{value}" for value in point.values()), str(seed)])
+        home = self.folder / "trials" / name
+        home.mkdir(parents=True)
+        times, losses = np.asarray(time_s, dtype=float), np.asarray(loss, dtype=float)
+        rounds = times / 4
+        nothing = np.full(len(times), np.nan)
+        metrics = {
+            "trial": [name] * len(times),
+            "algorithm": [label] * len(times),
+            "seed": [seed] * len(times),
+            "time_s": times,
+            "round": rounds,
+            "steps": (rounds * WORKERS).astype(int),
+            "samples": (rounds * WORKERS * 6).astype(int),
+            "bits_sent": (rounds * ROUND_BITS).astype(np.int64),
+            "train_loss": losses,
+            **dict.fromkeys(
+                ("test_loss", "test_accuracy", "grad_norm_sq", "consensus_error"), nothing
+            ),
+            **{key: [value] * len(times) for key, value in point.items()},
+        }
+        pq.write_table(pa.table(metrics), home / "metrics.parquet")
+        rows = barrier_rounds() if timeline is None else timeline
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), home / "timeline.parquet")
+        manifest = {
+            "trial": name,
+            "algorithm": label,
+            "kind": "dsgd",
+            "seed": seed,
+            "sweep": point,
+            "status": "finished" if diverged_at_s is None else "diverged",
+            "diverged_at_s": diverged_at_s,
+            "stopped_by": "time_s" if diverged_at_s is None else "diverged",
+            "optimal_loss": optimal_loss,
+            "time_s": 16.0,
+            "workers": WORKERS,
+            "train": train,
+            "checksums": {},
+        }
+        if finished:
+            (home / "manifest.json").write_text(json.dumps(manifest))
+        return name
+
+    def decay(self, label: str, seed: int, tau_s: float, evaluations: int = 9, **more: Any) -> str:
+        """loss(t) = 2 exp(-t / tau_s), evaluated at every half tau: 2 exp(-k) is met at k tau."""
+        time_s = np.arange(evaluations) * tau_s / 2
+        return self.trial(label, seed, time_s, 2 * np.exp(-time_s / tau_s), **more)
