@@ -224,13 +224,15 @@ def list_(
     if axis and axis not in names:
         raise ScenarioError(f"{axis!r}: no such list; {suggest(axis, names)}")
     for name in [axis] if axis else names:
-        table = RichTable(title=name, title_justify="left", show_header=False, box=None)
         if name == "scenarios":
-            for scenario, path in bundled().items():
-                table.add_row(scenario, escape(_first_comment(path)))
+            lines = {scenario: _first_comment(path) for scenario, path in bundled().items()}
         else:
-            for kind, cls in members(name).items():
-                table.add_row(kind, escape(first_line(cls)))
+            lines = {kind: first_line(cls) for kind, cls in members(name).items()}
+        table = RichTable(title=name, title_justify="left", show_header=False, box=None)
+        table.add_column(no_wrap=True, min_width=max(map(len, lines)))
+        table.add_column()
+        for key, line in lines.items():
+            table.add_row(key, escape(line))
         console.print(table)
 
 
