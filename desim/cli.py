@@ -181,6 +181,8 @@ def report(
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
     targets = _numbers("--target", target, "1.5,1") or None
+    if not all(map(isfinite, targets or [])):
+        raise ScenarioError(f"--target = {target!r}: must be finite numbers, such as 1.5,1")
     if (folder / "candidates.parquet").is_file() and (html or targets or baseline):
         raise ScenarioError(
             f"{folder}: holds a search of `desim tune`, which has no --html, --target or --baseline"
@@ -327,7 +329,7 @@ def _numbers(option: str, text: str | None, such_as: str, count: int = 0) -> lis
         numbers = [float(word) for word in text.split(",")]
     except ValueError:
         numbers = []
-    if not numbers or (count and len(numbers) != count) or not all(map(isfinite, numbers)):
+    if not numbers or (count and len(numbers) != count):
         many = f"{count} numbers" if count else "numbers"
         raise ScenarioError(f"{option} = {text!r}: must be {many}, such as {such_as}")
     return numbers

@@ -30,9 +30,13 @@ def test_targets_and_the_baseline_can_be_chosen(tmp_path: Path, desim: Call) -> 
     index = (out / "report" / "report.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1].strip() for line in index.splitlines() if line.startswith("| 2.")]
     assert rows == ["2.3", "2.3", "2.29", "2.29"]
-    for wrong in ("nan", "inf", "much"):
+    for wrong, rule in (
+        ("nan", "finite numbers"),
+        ("2,inf", "finite numbers"),
+        ("much", "numbers"),
+    ):
         complaint = desim("report", out, "--target", wrong).complaint
-        assert complaint == f"--target = '{wrong}': must be numbers, such as 1.5,1"
+        assert complaint == f"--target = '{wrong}': must be {rule}, such as 1.5,1"
     assert "must be one of DSGD, QT" in desim("report", out, "--baseline", "SGD").complaint
 
 
