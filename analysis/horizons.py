@@ -4,6 +4,9 @@ The step sizes of a horizon schedule depend on T, the number of rounds of the ru
 can reach by different times is a curve through the *ends* of separate runs, one for each T: a sweep
 over `stop.rounds`. Where a step size does not depend on T, the shorter runs are beginnings of the
 longest, and that one is the curve; of its own methods `desim run` then runs no other.
+
+A curve of ends begins with the end of the shortest run. A loss above that one counts as reached
+then: the runs tell of nothing earlier, and a speedup to such a target is a lower bound.
 """
 
 from pathlib import Path

@@ -94,7 +94,9 @@ def _span(metrics: pd.DataFrame) -> tuple[float, float]:
     finite = metrics[np.isfinite(metrics["train_loss"])]
     if finite.empty:
         return math.nan, math.nan
-    start = finite.groupby("trial")["train_loss"].first().min()
+    # A curve joined of runs begins with the end of the first; what it started from is not in it.
+    begins = finite[finite["time_s"] == 0]
+    start = (finite if begins.empty else begins).groupby("trial")["train_loss"].first().min()
     return float(start), float(finite["train_loss"].min())
 
 

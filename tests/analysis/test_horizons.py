@@ -71,6 +71,14 @@ def test_time_to_target_runs_along_the_ends(folder: Fabricator) -> None:
     assert row["speedup"] == pytest.approx(12 / 7)
 
 
+def test_losses_above_the_first_end_are_reached_with_it(folder: Fabricator) -> None:
+    metrics, _ = analysis.curves(folder.folder)
+    # 'steady' starts from 8, and so do the targets, though 'schedule' has nothing above 8.
+    assert analysis.target_grid(metrics)[0] > 7
+    table = analysis.compare(metrics, [8.5, 7.5], baseline="steady")
+    assert table.loc[table["algorithm"] == "schedule", "time_s"].tolist() == pytest.approx([4, 4.5])
+
+
 def test_a_run_that_diverged_marks_the_curve(fabricate: Callable[..., Fabricator]) -> None:
     results = fabricate("one")
     results.trial("one", 0, [0, 4, 8], [9, 5, 4], sweep={"stop.rounds": 2})
