@@ -51,6 +51,5 @@ class AsyncDSGD(Algorithm):
                 me.send_when_free(message)
             gradient = yield from me.compute(x, self.batch)
             newest = me.newest(instant=self.visibility == "instant")
-            mixed = yield from me.mix(x, newest)
-            x = x + epsilon * (mixed - x) - alpha * epsilon * gradient
+            x = x + epsilon * ((yield from me.mix(x, newest)) - x) - alpha * epsilon * gradient
             me.commit(x)

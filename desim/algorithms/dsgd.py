@@ -44,6 +44,5 @@ class DSGD(Algorithm):
             received = yield from me.gather(tag=t)
             if self.barrier == "global":
                 yield from me.barrier()
-            mixed = yield from me.mix(x, received)
-            x = x + epsilon * (mixed - x) - alpha * epsilon * gradient
+            x = x + epsilon * ((yield from me.mix(x, received)) - x) - alpha * epsilon * gradient
             me.commit(x)

@@ -63,8 +63,7 @@ class QuanTimedDSGD(Algorithm):
             received = yield from me.gather(tag=t)
             if self.barrier == "global":
                 yield from me.barrier()
-            mixed = yield from me.mix(x, received)
-            x = x + epsilon * (mixed - x) - alpha * epsilon * gradient
+            x = x + epsilon * ((yield from me.mix(x, received)) - x) - alpha * epsilon * gradient
             me.commit(x)
 
     def plan(self, mean_speed_sps: float) -> dict[str, Any]:
