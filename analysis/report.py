@@ -164,8 +164,8 @@ def _suffix(point: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """Short, and different for different values."""
-    return f"{value:.17g}" if isinstance(value, float) and value.is_integer() else str(value)
+    """A number without needless zeros, but all the digits that tell it from another."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _slug(text: str) -> str:

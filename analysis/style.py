@@ -4,7 +4,6 @@ Colours are seaborn's colour-blind palette (Okabe and Ito's); every algorithm al
 dashes and its own marker, so that a figure reads in grey and at half the width of a page.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,14 +154,6 @@ def loss_axis(axes: Axes, which: str, values: NDArray[np.float64]) -> None:
     plain_log_ticks(axis, float(finite.min()), float(finite.max()))
 
 
-def plain(value: Any) -> str:
-    """A value as people write it: `plain(4.4e9) == "4.4G"`, `plain(0.020) == "0.02"`."""
-    if not isinstance(value, float):
-        return str(value)
-    large = math.isfinite(value) and abs(value) >= 1e5
-    return str(EngFormatter(sep="")(value)) if large else f"{value:g}"
-
-
 def plain_log_ticks(axis: Axis, low: float, high: float) -> None:
     """Ticks at 0.5, 1, 2 rather than at powers of ten alone: losses rarely span many decades."""
     ratio = high / low
@@ -171,5 +162,9 @@ def plain_log_ticks(axis: Axis, low: float, high: float) -> None:
     else:
         subs = (1.0,) if ratio > 3000 else (1.0, 2.0, 5.0) if ratio > 8 else (1.0, 1.5, 2, 3, 5, 7)
         axis.set_major_locator(LogLocator(subs=subs))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(float(value))))
+    axis.set_major_formatter(FuncFormatter(_tick))
     axis.set_minor_locator(NullLocator())
+
+
+def _tick(value: float, _: int | None = None) -> str:
+    return f"{value:g}" if abs(value) < 1e5 else str(EngFormatter(sep="")(value))

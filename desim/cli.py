@@ -183,16 +183,16 @@ def report(
     targets = _numbers("--target", target, "1.5,1") or None
     if not all(map(isfinite, targets or [])):
         raise ScenarioError(f"--target = {target!r}: must be finite numbers, such as 1.5,1")
-    if (folder / "candidates.parquet").is_file() and (html or targets or baseline):
+    if not (folder / "candidates.parquet").is_file():
+        _report(folder, Console(), html=html, baseline=baseline, targets=targets)
+        return
+    if html or targets or baseline:
         raise ScenarioError(
             f"{folder}: holds a search of `desim tune`, which has no --html, --target or --baseline"
         )
-    if (folder / "candidates.parquet").is_file():  # of `desim tune`
-        from analysis import report_tuning
-
-        Console().print(f"figure: {escape(str(report_tuning(folder)[0]))}", soft_wrap=True)
-    else:
-        _report(folder, Console(), html=html, baseline=baseline, targets=targets)
+    with _analysing() as analysis:
+        drawn = analysis.report_tuning(folder)[0]
+    Console().print(f"figure: {escape(str(drawn))}", soft_wrap=True)
 
 
 @app.command()

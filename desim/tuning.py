@@ -102,8 +102,8 @@ def tune(
         values, seeds, jobs, threads, device, progress: as for `run`.
         target: make the time to this training loss small.
         at: make the training loss at this simulated time, in s, small; at the end of a trial that
-            ends before. Without both: the time to
-            the scenario's own target, or the loss at its end.
+            ends before. Without both: the time to the scenario's own target, or the loss at its
+            end.
         grid: how many candidates, and where; the same number for every algorithm.
         epsilons: values of the consensus step that are crossed with the grid.
         deadline: search the deadline T_d of the algorithms that have one.

@@ -1,6 +1,6 @@
 """Figure `loss-vs-time`: training loss against simulated time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis import style
 from analysis.style import Look
 
-_MOST_TIMES = 500
+_MOST_POINTS = 500
 
 
 def loss_vs_time(
@@ -71,7 +71,7 @@ def _draw_mean(
         for _, run in rows.groupby("trial", sort=False)
     ]
     common_s = min(time_s[-1] for time_s, _ in runs)
-    grid = _common_times([time_s for time_s, _ in runs], common_s)
+    grid = common_grid([time_s for time_s, _ in runs])
     losses = np.array([np.interp(grid, time_s, loss) for time_s, loss in runs])
     mean = losses.mean(axis=0)
     if len(runs) > 1:
@@ -87,11 +87,18 @@ def _draw_mean(
     return float(everything.max()), float(everything.min())
 
 
-def _common_times(times_s: list[NDArray[np.float64]], until_s: float) -> NDArray[np.float64]:
-    """The evaluations themselves, where they are few: a line between two is then not bent."""
-    union = np.unique(np.concatenate(times_s))
-    union = union[union <= until_s]
-    return union if len(union) <= _MOST_TIMES else np.linspace(0, until_s, _MOST_TIMES)
+def common_grid(axes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Where to take the mean of curves: from the last of their beginnings to the first end.
+
+    The points themselves, where they are few: a line between two is then not bent.
+
+    Args:
+        axes: of each curve its rising abscissae.
+    """
+    first, last = max(axis[0] for axis in axes), min(axis[-1] for axis in axes)
+    union = np.unique(np.concatenate(axes))
+    union = union[(union >= first) & (union <= last)]
+    return union if len(union) <= _MOST_POINTS else np.linspace(first, last, _MOST_POINTS)
 
 
 def _draw_diverged(axes: Axes, run: pd.DataFrame, at_s: float, top: float, look: Look) -> None:

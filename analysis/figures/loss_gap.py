@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import style
+from analysis.figures.loss import common_grid
 from analysis.horizons import HORIZON
 from analysis.results import label_of
 from analysis.style import Look
-
-_MOST_ROUNDS = 500
 
 
 def loss_gaps(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +26,7 @@ def loss_gaps(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per algorithm and number of rounds after the start, with `gap`, `gap_low` and
-        `gap_high` (mean, least and most over seeds) and `seeds`; no rows where no optimum is known.
+        `gap_high`: mean, least and most over seeds. No rows where no optimum is known.
     """
     known = finished[finished["optimal_loss"].notna() & (finished["status"] != "diverged")]
     frames = []
@@ -38,19 +37,12 @@ def loss_gaps(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:
             if len(run):
                 runs.append((run["round"].to_numpy(), run["train_loss"].to_numpy() - optimum))
         if runs:
-            frames.append(_mean(runs).assign(algorithm=label, seeds=len(runs)))
+            frames.append(_mean(runs).assign(algorithm=label))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def _mean(runs: list[tuple[Any, Any]]) -> pd.DataFrame:
-    first, last = (
-        max(rounds[0] for rounds, _ in runs),
-        min(rounds[-1] for rounds, _ in runs),
-    )
-    grid = np.unique(np.concatenate([rounds for rounds, _ in runs]))
-    grid = grid[(grid >= first) & (grid <= last)]
-    if len(grid) > _MOST_ROUNDS:
-        grid = np.geomspace(grid[0], grid[-1], _MOST_ROUNDS)
+    grid = common_grid([rounds for rounds, _ in runs])
     gaps = np.array([np.interp(grid, rounds, gap) for rounds, gap in runs])
     low, high = gaps.min(0), gaps.max(0)
     return pd.DataFrame({"round": grid, "gap": gaps.mean(0), "gap_low": low, "gap_high": high})

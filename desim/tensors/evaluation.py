@@ -1,5 +1,6 @@
 """What an evaluation measures: loss, accuracy and gradient of the workers' mean model."""
 
+from collections.abc import Iterator
 from math import nan
 from typing import NamedTuple
 
@@ -31,6 +32,29 @@ class Measures(NamedTuple):
     consensus_error: float = nan
 
 
+def loss_and_gradient(task: Task, row: Tensor) -> tuple[float, Tensor]:
+    """The objective over all training samples at a row of parameters, and its gradient there."""
+    row = row.detach().requires_grad_()
+    total = torch.zeros((), dtype=torch.float64, device=row.device)
+    gradient = torch.zeros_like(row)
+    for part in _parts(task, row):
+        if part.requires_grad:  # no regulariser is a constant
+            total += part.detach()
+            gradient += torch.autograd.grad(part, row)[0]
+    return float(total), gradient
+
+
+def _parts(task: Task, row: Tensor) -> Iterator[Tensor]:
+    """What the objective is the sum of, one piece of the data at a time."""
+    objective, count = task.objective, len(task.train_y)
+    for x, y in _pieces(task.train_x, task.train_y):
+        weights = torch.full((len(y),), 1.0 / count, dtype=row.dtype, device=row.device)
+        losses = objective.loss(objective.outputs(objective.unpack(row), x), y)
+        yield (losses * weights).sum()
+    batch = torch.tensor(float(count), dtype=row.dtype, device=row.device)
+    yield objective.regulariser(objective.unpack(row), batch)
+
+
 class Evaluator:
     """Measures rows of a store.
 
@@ -45,24 +69,9 @@ class Evaluator:
     def __call__(self, rows: Rows) -> Measures:
         """The measures of the models in these rows, one per worker."""
         mean, consensus = self.mean(rows)
-        task = self._task
-        row = mean.requires_grad_()
-        total = torch.zeros((), dtype=torch.float64, device=mean.device)
-        count = len(task.train_y)
-        for x, y in _pieces(task.train_x, task.train_y):
-            weights = torch.full((len(y),), 1.0 / count, dtype=mean.dtype, device=mean.device)
-            losses = task.objective.loss(task.objective.outputs(task.objective.unpack(row), x), y)
-            part = (losses * weights).sum()
-            part.backward()  # type: ignore[no-untyped-call]
-            total += part.detach()
-        batch = torch.tensor(float(count), dtype=mean.dtype, device=mean.device)
-        part = task.objective.regulariser(task.objective.unpack(row), batch)
-        if part.requires_grad:
-            part.backward()  # type: ignore[no-untyped-call]
-            total += part.detach()
-        assert row.grad is not None
-        gradient = float(row.grad.double().square().sum())
-        return Measures(float(total), *self._test(row.detach()), gradient, consensus)
+        loss, gradient = loss_and_gradient(self._task, mean)
+        norm_sq = float(gradient.double().square().sum())
+        return Measures(loss, *self._test(mean), norm_sq, consensus)
 
     def mean(self, rows: Rows) -> tuple[Tensor, float]:
         """The mean model (parameters,) and the consensus error."""

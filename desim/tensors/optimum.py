@@ -1,5 +1,6 @@
 """The smallest training loss that there is: what a convex problem's losses are measured against."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import optimize
 from torch import Tensor
 
 from desim.errors import ModelError
+from desim.tensors.evaluation import loss_and_gradient
 from desim.tensors.problem import Task
 
 #: L-BFGS ends where no entry of the gradient is larger than this.
@@ -29,20 +31,14 @@ def optimal_loss(task: Task) -> float:
     Raises:
         ModelError: none is found to within 1e-7, or the model can't be computed in float64.
     """
-    objective = task.objective
-    x = task.train_x.double() if task.train_x.is_floating_point() else task.train_x
-    y = task.train_y.double() if task.train_y.is_floating_point() else task.train_y
-    weights = torch.full((len(y),), 1.0 / len(y), dtype=torch.float64, device=x.device)
-    count = torch.tensor(float(len(y)), dtype=torch.float64, device=x.device)
+    task = replace(task, train_x=_double(task.train_x), train_y=_double(task.train_y))
 
     def value(numbers: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        row = torch.from_numpy(numbers).to(x.device).requires_grad_()
-        loss: Tensor = objective(objective.unpack(row), x, y, weights, count)
-        loss.backward()  # type: ignore[no-untyped-call]
-        assert row.grad is not None
-        return float(loss.detach()), row.grad.cpu().numpy()
+        row = torch.from_numpy(numbers).to(task.train_x.device)
+        loss, gradient = loss_and_gradient(task, row)
+        return loss, gradient.cpu().numpy()
 
-    start = objective.pack().double().cpu().numpy()
+    start = task.objective.pack().double().cpu().numpy()
     try:
         value(start)
     except RuntimeError as error:
@@ -63,3 +59,8 @@ def optimal_loss(task: Task) -> float:
             f"steps; it may be too flat, and a ridge helps: problem.l2 = 0.001"
         )
     return float(found.fun)
+
+
+def _double(data: Tensor) -> Tensor:
+    """In float64; classes stay whole numbers."""
+    return data.double() if data.is_floating_point() else data

@@ -6,8 +6,6 @@ are put together here through desim's Python interface; nothing is built into de
 """
 
 import gzip
-import os
-from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -15,6 +13,7 @@ import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own convention)
+from shared_data import shared
 from torch import Tensor, nn
 
 from desim.algorithms.async_dsgd import AsyncDSGD
@@ -31,9 +30,7 @@ from desim.tensors.partitions.base import Partition
 from desim.tensors.problem import Problem
 from desim.topologies.base import Topology
 
-SHARED = Path(os.environ.get("DESIM_SHARED", Path(__file__).parents[2].parent / "shared"))
-REFERENCE = SHARED / "reference" / "authors-mnist"
-MNIST = SHARED / "data" / "mnist"
+REFERENCE, MNIST = "reference/authors-mnist", "data/mnist"
 
 #: The reference's own three seeds lie within 0.11 % of their mean in every recorded loss. With
 #: 0.4 % a batch of 21 for 20, a ridge on the biases too, or the visibility "received" is noticed.
@@ -48,14 +45,7 @@ CONSENSUS_TOLERANCE = 0.04
 WORKERS, HIDDEN, CLASSES, SAMPLES = 50, 50, 10, 200
 MESSAGE_S = 3.0
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (REFERENCE.is_dir() and MNIST.is_dir()),
-        reason=f"{SHARED} has no reference/authors-mnist or no data/mnist: name the shared folder "
-        "in the environment variable DESIM_SHARED",
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 class GivenGraph(Topology):
@@ -92,7 +82,7 @@ def ridge_without_biases(parameters: dict[str, Tensor], batch: Tensor) -> Tensor
 
 
 def inputs() -> dict[str, npt.NDArray[np.float64]]:
-    with np.load(REFERENCE / "inputs.npz") as file:
+    with np.load(shared(REFERENCE) / "inputs.npz") as file:
         return dict(file)
 
 
@@ -110,7 +100,9 @@ def digits() -> Data:
     """MNIST's test files; label 0 is class 9, the others are digit - 1."""
 
     def read(name: str, header_bytes: int) -> npt.NDArray[np.uint8]:
-        return np.frombuffer(gzip.decompress((MNIST / name).read_bytes())[header_bytes:], np.uint8)
+        return np.frombuffer(
+            gzip.decompress((shared(MNIST) / name).read_bytes())[header_bytes:], np.uint8
+        )
 
     images = read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 784) / np.float32(255)
     digit = read("t10k-labels-idx1-ubyte.gz", 8).astype(np.int64)
@@ -157,7 +149,7 @@ def rows_of(algorithm: Algorithm, rounds: int, every: int) -> dict[str, npt.NDAr
 def reference(method: str) -> dict[str, npt.NDArray[np.float64]]:
     """The mean over the three seeds."""
     runs = [
-        np.genfromtxt(REFERENCE / f"{method}_{seed}.csv", delimiter=",", names=True)
+        np.genfromtxt(shared(REFERENCE) / f"{method}_{seed}.csv", delimiter=",", names=True)
         for seed in (1, 2, 3)
     ]
     return {name: np.mean([run[name] for run in runs], 0) for name in runs[0].dtype.names}

@@ -1,21 +1,12 @@
 """What the presets under scenarios/reply show, against what theory and a re-implementation say."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from shared_data import shared
 
 from desim import scenario
 from desim.setting import Setting
 from desim.simulation import Outcome, Simulation
-
-SHARED = Path(os.environ.get("DESIM_SHARED", Path(__file__).parents[2].parent / "shared"))
-
-needs_mnist = pytest.mark.skipif(
-    not (SHARED / "data" / "mnist").is_dir(),
-    reason=f"{SHARED} has no data/mnist: name the shared folder in DESIM_SHARED",
-)
 
 
 def setting(preset: str, label: str, **values: object) -> Setting:
@@ -26,12 +17,11 @@ def setting(preset: str, label: str, **values: object) -> Setting:
 
 
 def trained(preset: str, label: str, **values: object) -> Outcome:
-    folder = {"problem.dataset.folder": str(SHARED / "data" / "mnist")}
+    folder = {"problem.dataset.folder": str(shared("data/mnist"))}
     return Simulation(setting(preset, label, **folder, **values)).run()
 
 
 @pytest.mark.slow
-@needs_mnist
 @pytest.mark.parametrize("delta", [0.2, 0.4])
 def test_a_convex_loss_nears_its_optimum_at_least_as_fast_as_the_reply_says(delta: float) -> None:
     """f of the average model less f* is O(T^(-delta/2)); the start's share falls as T^(delta - 1).
@@ -55,7 +45,6 @@ RELATIVE = {"2047 levels": (1.493, 0.03), "127 levels": (1.645, 0.06)}
 
 
 @pytest.mark.slow
-@needs_mnist
 @pytest.mark.parametrize("label", RELATIVE)
 def test_a_relative_error_does_little_harm_with_many_levels(label: str) -> None:
     found = trained("quantizers", label)
@@ -64,7 +53,6 @@ def test_a_relative_error_does_little_harm_with_many_levels(label: str) -> None:
 
 
 @pytest.mark.slow
-@needs_mnist
 def test_with_seven_levels_the_noise_is_larger_than_the_model() -> None:
     """||Q(x) - x||^2 is 24 times ||x||^2 there: models grow instead of learning."""
     found = trained("quantizers", "7 levels", **{"stop.rounds": 100})

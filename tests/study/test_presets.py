@@ -3,19 +3,18 @@
 What they find at full size is in the README; here each runs as a whole, with fewer rounds.
 """
 
-import os
 import zipfile
 from pathlib import Path
 
 import pytest
+from shared_data import shared
 from tiny import Call
 
 import analysis
 from desim import scenario
 
-SHARED = Path(os.environ.get("DESIM_SHARED", Path(__file__).parents[2].parent / "shared")) / "data"
-PAIR = SHARED / "cifar10-binary" / "cifar10-airplane-automobile.npz"
-PICTURES = SHARED / "imagenet-binary" / "tiny-imagenet-6class-64x64-jpeg.zip"
+PAIR = "data/cifar10-binary/cifar10-airplane-automobile.npz"
+PICTURES = "data/imagenet-binary/tiny-imagenet-6class-64x64-jpeg.zip"
 BEARS = ("n09428293_seashore", "n02132136_brown_bear")
 
 NAMES = [name for name in scenario.bundled() if "/" in name]
@@ -74,12 +73,12 @@ def data(name: str, folder: Path) -> list[str]:
     """The options that say where a preset's files are; skips the test where they are not."""
     match scenario.read(name).table()["problem"]["dataset"]["kind"]:
         case "mnist":
-            return ["--set", f"problem.dataset.folder={present(SHARED / 'mnist')}"]
+            return ["--set", f"problem.dataset.folder={shared('data/mnist')}"]
         case "cifar10":
-            table = f'{{kind="npz", file="{present(PAIR)}", greyscale=true}}'
+            table = f'{{kind="npz", file="{shared(PAIR)}", greyscale=true}}'
             return ["--set", f"problem.dataset={table}"]
         case "image-folder":
-            with zipfile.ZipFile(present(PICTURES)) as archive:
+            with zipfile.ZipFile(shared(PICTURES)) as archive:
                 for file in archive.namelist():
                     if any(f"/{bear}/" in file for bear in BEARS):
                         archive.extract(file, folder)
@@ -91,12 +90,6 @@ def data(name: str, folder: Path) -> list[str]:
                 f"problem.dataset.classes=[{classes}]",
             ]
     return []
-
-
-def present(path: Path) -> Path:
-    if not path.exists():
-        pytest.skip(f"{path} is not there: name the shared folder in DESIM_SHARED")
-    return path
 
 
 @pytest.mark.slow

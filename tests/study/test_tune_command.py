@@ -9,7 +9,7 @@ import pytest
 from tiny import Call, write
 
 from desim import tuning_work
-from desim.simulation import Simulation
+from desim.simulation import Outcome, Simulation
 
 SMALL = ("--grid", 3, "--refine", 1, "--jobs", 1)
 
@@ -62,7 +62,7 @@ def test_two_processes_give_the_same(scenario: Path, desim: Call) -> None:
 def test_ctrl_c(scenario: Path, monkeypatch: pytest.MonkeyPatch, desim: Call) -> None:
     run = Simulation.run
 
-    def interrupted(simulation: Simulation):  # type: ignore[no-untyped-def]
+    def interrupted(simulation: Simulation) -> Outcome:
         if simulation._setting.seed == 1:
             signal.raise_signal(signal.SIGINT)
         return run(simulation)

@@ -1,6 +1,5 @@
 """Sets of images: the bytes in the files become the right numbers, in every format."""
 
-import os
 import pickle
 import tarfile
 import zipfile
@@ -25,6 +24,7 @@ from data_files import (
     write_npz,
 )
 from PIL import Image
+from shared_data import shared
 
 from desim.errors import ScenarioError
 from desim.registry import members
@@ -38,14 +38,6 @@ from desim.tensors.datasets.mnist import MNIST
 from desim.tensors.datasets.npz import NPZ
 from desim.tensors.datasets.openml import OpenML
 from desim.tensors.problem import Problem
-
-SHARED = Path(os.environ.get("DESIM_SHARED", Path(__file__).parents[2].parent / "shared")) / "data"
-
-
-def shared(name: str) -> Path:
-    if not (SHARED / name).exists():
-        pytest.skip(f"{SHARED} has no {name}: name the shared folder in DESIM_SHARED")
-    return SHARED / name
 
 
 def npz(tmp_path: Path, **changes):
@@ -191,7 +183,7 @@ def test_a_left_out_folder_is_the_users(cls, name, tmp_path, monkeypatch):
 
 
 def test_mnist_itself():
-    data = MNIST(folder=str(shared("mnist"))).load()
+    data = MNIST(folder=str(shared("data/mnist"))).load()
     assert (data.train_x.shape, data.test_x.shape) == ((60_000, 784), (10_000, 784))
     # The counts in the set's README, and the mean and deviation that everybody uses.
     assert np.bincount(data.train_y)[:3].tolist() == [5923, 6742, 5958]
@@ -251,8 +243,8 @@ def test_cifar10_shape_needs_no_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "samples", "tests"),
     [
-        ("cifar10-binary/cifar10-airplane-automobile.npz", 10_000, 2_000),
-        ("imagenet-binary/tiny-imagenet-seashore-brown-bear-32x32.npz", 1_000, 100),
+        ("data/cifar10-binary/cifar10-airplane-automobile.npz", 10_000, 2_000),
+        ("data/imagenet-binary/tiny-imagenet-seashore-brown-bear-32x32.npz", 1_000, 100),
     ],
 )
 def test_real_pairs_of_classes(name, samples, tests):
@@ -299,8 +291,8 @@ def test_images_of_different_sizes_and_modes_are_resized(tmp_path):
 
 
 def test_real_photographs_at_half_their_size(tmp_path):
-    archive = shared("imagenet-binary/tiny-imagenet-6class-64x64-jpeg.zip")
-    pair = shared("imagenet-binary/tiny-imagenet-seashore-brown-bear-32x32.npz")
+    archive = shared("data/imagenet-binary/tiny-imagenet-6class-64x64-jpeg.zip")
+    pair = shared("data/imagenet-binary/tiny-imagenet-seashore-brown-bear-32x32.npz")
     with zipfile.ZipFile(archive) as jpegs:
         names = [n for n in jpegs.namelist() if "n09428293" in n or "n02132136" in n]
         jpegs.extractall(tmp_path, [name for name in names if "/val/" in f"/{name}"])
