@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from analysis import style
 from analysis.style import Look
@@ -46,9 +47,9 @@ def speedup_vs_key(table: pd.DataFrame, key: str, looks: Mapping[str, Look]) -> 
             _curves(axes, rows, key, looks, columns)
         column[0].set_title(f"to a loss of {target:g}", fontsize="medium")
         column[-1].set_xlabel(_name(key))
-        _value_axis(column[-1], table[key])
+        _value_axis(column[-1], table[key], len(targets))
     panels[0, 0].set_ylabel("time to target [s]")
-    _ratio_axis(panels[0, 0], table["time_s"])
+    _ratio_axis(panels[0, 0], pd.concat([table["time_low_s"], table["time_high_s"]]))
     caption = "bars: range over seeds"
     if not alone:
         panels[1, 0].set_ylabel(f"speedup over {table['baseline'].iloc[0]}")
@@ -165,13 +166,15 @@ def _some_seeds() -> Line2D:
     return Line2D([], [], marker="o", label="some seeds only", **hollow)
 
 
-def _value_axis(axes: Axes, values: pd.Series) -> None:
+def _value_axis(axes: Axes, values: pd.Series, panels: int = 1) -> None:
     low, high = float(values.min()), float(values.max())
     if low > 0 and high / low > 20:
         axes.set_xscale("log")
         style.plain_log_ticks(axes.xaxis, low, high)
         if values.nunique() <= _MOST_TICKS:
             axes.set_xticks(sorted(values.unique()))
+        elif panels > 1:
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
 
 
 def _ratio_axis(axes: Axes, values: pd.Series) -> None:

@@ -1,5 +1,7 @@
 """The loss at one time against a setting, and the distance from the optimal loss over rounds."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from fabricated import Fabricator
@@ -193,3 +195,20 @@ def test_points_whose_values_differ_little_have_files_of_their_own(fabricate):
     paths = analysis.report(made.folder)
     assert len(set(paths)) == len(paths)
     assert any(path.stem.endswith("bandwidth_bps=1234568") for path in paths)
+
+
+@pytest.mark.parametrize("targets", [[3.0], [3.0, 2.0, 1.5]], ids=["one panel", "three panels"])
+def test_the_labels_of_many_values_do_not_run_into_each_other(fabricate, targets):
+    made = fabricate("QT")
+    for deadline_s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0):
+        made.trial("QT", 0, [0, 8], [9, 1], sweep={KEY: deadline_s})
+    table = analysis.compare(analysis.load(made.folder), targets)
+    with style.applied():
+        figure = speedup_vs_key(table, KEY, style.looks(["QT"]))
+        figure.canvas.draw()
+    for axes in figure.axes:
+        shown = [label for label in axes.get_xticklabels() if label.get_text()]
+        low, high = axes.get_xlim()
+        boxes = [t.get_window_extent() for t in shown if low <= t.get_position()[0] <= high]
+        assert len(boxes) >= 2
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
