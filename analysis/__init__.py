@@ -5,6 +5,7 @@ It reads files only and never imports the simulator.
 
 from analysis.comparison import compare
 from analysis.errors import ResultsError
+from analysis.figures.fit import report_fit
 from analysis.horizons import curves
 from analysis.report import report
 from analysis.results import load, load_labels, load_timeline, trials
@@ -24,6 +25,7 @@ __all__ = [
     "load_labels",
     "load_timeline",
     "report",
+    "report_fit",
     "report_tuning",
     "round_targets",
     "round_times",

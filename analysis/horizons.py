@@ -28,7 +28,7 @@ def curves(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         What `load` and `trials` return. With a sweep over `stop.rounds` each algorithm, seed and
         point of the other keys has one trial, named as its longest run: that run's evaluations if
         the others are its beginnings, else the last evaluation of each run, by rising T. It counts
-        as diverged where any of its runs did.
+        as diverged where any of its runs did, or else as stalled where any did.
 
     Raises:
         ResultsError: the folder does not exist or holds no finished trial.
@@ -46,6 +46,8 @@ def curves(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         frames.append(_joined(own).assign(trial=longest["trial"]))
         if (runs["status"] == "diverged").any():
             longest["status"], longest["diverged_at_s"] = "diverged", runs["diverged_at_s"].min()
+        elif (runs["status"] == "stalled").any():
+            longest["status"], longest["stalled"] = "stalled", runs["stalled"].dropna().iloc[0]
         rows.append(longest)
     joined = pd.DataFrame(rows).astype(finished.dtypes)
     return (

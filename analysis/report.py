@@ -29,7 +29,7 @@ from analysis.results import (
     unfinished,
 )
 from analysis.style import Look
-from analysis.summary import round_times, summary, summary_cells
+from analysis.summary import round_times, stall_lines, summary, summary_cells
 from analysis.targets import round_targets, target_grid
 from analysis.time_shares import time_shares
 
@@ -153,8 +153,8 @@ def _sweep_figures(
 
 
 def _earliest_end_s(rows: pd.DataFrame, finished: pd.DataFrame) -> float:
-    """When the first of the trials ends; those that diverged only count if all did."""
-    sound = finished.loc[finished["status"] != "diverged", "trial"]
+    """When the first of the trials ends; those that diverged or stalled only count if all did."""
+    sound = finished.loc[finished["status"] == "finished", "trial"]
     chosen = rows[rows["trial"].isin(sound)]
     return float((rows if chosen.empty else chosen).groupby("trial")["time_s"].max().min())
 
@@ -180,14 +180,16 @@ def _index(
     tables: list[Path],
 ) -> str:
     name = scenario(root).get("name", root.name)
-    begun = unfinished(root)
-    state = f"{len(trials(root))} finished trials"
+    begun, finished = unfinished(root), trials(root)
+    state = f"{len(finished)} finished trials"
     if begun or not (root / "manifest.json").is_file():
         state += f", {begun} unfinished: the run is not complete, and this report covers a part"
     parts = [f"# {name}", f"{state}."]
     if "target_loss" in table:
         parts += ["## Time to target", _markdown(summary_cells(table))]
     parts += ["## Pace", _markdown(summary_cells(pace))]
+    if stalled := stall_lines(finished):
+        parts.append("\n".join(f"- {line}" for line in stalled))
     if tables:
         parts.append("Every target of the figures: [speedup.csv](speedup.csv).")
     parts += [f"## {path.stem}\n\n![{path.stem}]({path.name})" for path in pictures[::2]]

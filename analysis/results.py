@@ -26,7 +26,7 @@ METRICS = (
     "grad_norm_sq",
     "consensus_error",
 )
-KINDS = ("compute", "wait", "send", "receive", "average")
+KINDS = ("compute", "wait", "send", "receive", "average", "compress", "down", "lose")
 _MANIFEST = (
     "trial",
     "algorithm",
@@ -34,6 +34,7 @@ _MANIFEST = (
     "seed",
     "status",
     "diverged_at_s",
+    "stalled",
     "stopped_by",
     "optimal_loss",
     "time_s",
@@ -73,9 +74,11 @@ def trials(folder: str | Path) -> pd.DataFrame:
         folder: what `desim run` wrote.
 
     Returns:
-        Columns `trial, algorithm, kind, seed, status, diverged_at_s, stopped_by, optimal_loss,
-        time_s, workers, train` and the sweep keys, in the order of `load`. `diverged_at_s` is NaN
-        for a trial that did not diverge, `optimal_loss` where it was not asked for.
+        Columns `trial, algorithm, kind, seed, status, diverged_at_s, stalled, stopped_by,
+        optimal_loss, time_s, workers, train` and the sweep keys, in the order of `load`. `status`
+        is "finished", "diverged" or "stalled" (it could not go on, for the reason in `stalled`).
+        `diverged_at_s` is NaN for a trial that did not diverge, `stalled` missing for one that did
+        not stall, `optimal_loss` NaN where it was not asked for.
 
     Raises:
         ResultsError: the folder does not exist or holds no finished trial.
@@ -98,6 +101,7 @@ def trials(folder: str | Path) -> pd.DataFrame:
     )
     for column in ("diverged_at_s", "optimal_loss"):
         frame[column] = frame[column].astype(float)
+    frame["stalled"] = frame["stalled"].astype("string")
     ranks = {"algorithm": {label: rank for rank, label in enumerate(labels)}}
     ranks |= {key: _natural_ranks(frame[key]) for key in keys}
     order = frame[[*keys, "algorithm", "seed", "trial"]].copy()
@@ -119,8 +123,9 @@ def load_timeline(
     Args:
         folder: what `desim run` wrote.
         trial: name of a finished trial.
-        kinds: of `compute, average, wait, send, receive`; None for all. `receive` has one row per
-            message and may be by far the longest.
+        kinds: of `compute, wait, send, receive, average, compress, down, lose`; None for all.
+            `receive` and `lose` (a message that was lost) have one row per message, which is its
+            receiver's; `receive` may be by far the longest. `down` is a worker that is away.
         workers: their numbers; None for all.
         until_s: only what starts before this simulated time, in s; None for all.
         columns: of `worker, kind, start_s, end_s, step, peer, bits, samples`; None for all.
@@ -150,7 +155,7 @@ def load_timeline(
         home / "timeline.parquet",
         columns=None if columns is None else list(columns),
         filters=filters or None,
-        read_dictionary=["kind"],  # millions of rows, five different words
+        read_dictionary=["kind"],  # millions of rows, a few different words
     )
     return table.to_pandas()
 

@@ -136,6 +136,12 @@ def seeds_caption(finished: pd.DataFrame, speedup: bool = False) -> str:
     return f"mean of {seeds}; band: range over seeds"
 
 
+def left_out(finished: pd.DataFrame) -> str:
+    """What a caption adds where trials that diverged or stalled enter no mean."""
+    kinds = [f"the {kind}" for kind in ("diverged", "stalled") if kind in set(finished["status"])]
+    return f", without {' and '.join(kinds)}" if kinds else ""
+
+
 def marks(count: int, place: int, of: int) -> list[int]:
     """Which points of a curve carry its marker: about seven, and never those of another curve."""
     if count <= 8:

@@ -13,8 +13,10 @@ from rich.table import Table
 
 from analysis.comparison import compare
 from analysis.horizons import curves
-from analysis.results import at_point, sweep_keys, sweep_points
+from analysis.results import at_point, sweep_keys, sweep_points, trials
 from analysis.targets import round_targets
+
+_MOST_REASONS = 5  # in the terminal
 
 
 def summary(
@@ -28,27 +30,60 @@ def summary(
         targets: training losses; None for three to five round ones.
 
     Returns:
-        The columns of `compare`, and `diverged` (number of seeds)
-        and `diverged_at_s` (the earliest, in simulated s; NaN if none). Where no loss moved,
+        The columns of `compare`, and `diverged` (number of seeds),
+        `diverged_at_s` (the earliest, in simulated s; NaN if none), `stalled` (number of seeds)
+        and `stalls` (a line of text for each trial that stalled). Where no loss moved,
         one target that is NaN and that nobody reached. For a run without training, the table of
-        `round_times` instead.
+        `round_times` instead, with `stalled` and `stalls`.
 
     Raises:
         ResultsError: no results, or an unknown baseline.
     """
     metrics, finished = curves(folder)
     if not finished["train"].any():
-        return round_times(metrics)
+        return _with_stalls(round_times(metrics), finished, trials(folder))
     trained = metrics[metrics["trial"].isin(finished.loc[finished["train"], "trial"])]
     wanted = round_targets(trained) if targets is None else list(dict.fromkeys(targets))
     table = compare(trained, wanted if len(wanted) else [math.nan], baseline)
-    counts, firsts = [], []
-    for row in table.to_dict("records"):
-        point = {key: row[key] for key in sweep_keys(finished)}
-        same = at_point(finished, point | {"algorithm": row["algorithm"]})
-        counts.append(int((same["status"] == "diverged").sum()))
-        firsts.append(same["diverged_at_s"].min())
-    return table.assign(diverged=counts, diverged_at_s=firsts)
+    same = _same(table, finished)
+    table["diverged"] = [int((rows["status"] == "diverged").sum()) for rows in same]
+    table["diverged_at_s"] = [rows["diverged_at_s"].min() for rows in same]
+    return _with_stalls(table, finished, trials(folder))
+
+
+def _same(table: pd.DataFrame, finished: pd.DataFrame) -> list[pd.DataFrame]:
+    """For each row of a table the trials of its point and algorithm."""
+    keys = [key for key in sweep_keys(finished) if key in table]
+    return [
+        at_point(finished, {key: row[key] for key in [*keys, "algorithm"]})
+        for row in table.to_dict("records")
+    ]
+
+
+def _with_stalls(table: pd.DataFrame, finished: pd.DataFrame, each: pd.DataFrame) -> pd.DataFrame:
+    """With the number of seeds that stalled, and why: of each run, where runs are joined."""
+    counts = [int((rows["status"] == "stalled").sum()) for rows in _same(table, finished)]
+    stalls = ["\n".join(stall_lines(rows)) for rows in _same(table, each)]
+    return table.assign(stalled=counts, stalls=stalls)
+
+
+def stall_lines(finished: pd.DataFrame) -> list[str]:
+    """A line for each trial that stalled, with the reason.
+
+    Args:
+        finished: from `trials`, or a part of it.
+    """
+    rows = finished[finished["status"] == "stalled"]
+    return [f"{name} stalled: {why}" for name, why in zip(rows.trial, rows.stalled, strict=True)]
+
+
+def divergence_lines(finished: pd.DataFrame) -> list[str]:
+    """A line for each trial that diverged; see `stall_lines`."""
+    rows = finished[finished["status"] == "diverged"]
+    return [
+        f"{name} diverged at {at_s:.4g} simulated s."
+        for name, at_s in zip(rows["trial"], rows["diverged_at_s"], strict=True)
+    ]
 
 
 def round_times(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -110,6 +145,8 @@ def summary_cells(table: pd.DataFrame) -> pd.DataFrame:
             "time per round": [_seconds(row["round_s"]) for row in rows],
             "bits per round": [format_bits(row["round_bits"]) for row in rows],
         }
+        if "stalled" in given and table["stalled"].any():
+            cells["note"] = [_stall_note(row) for row in rows]
     else:
         cells = {
             "target loss": [_plain(row["target_loss"]) for row in rows],
@@ -140,10 +177,11 @@ def summary_table(table: pd.DataFrame, title: str = "") -> Table:
     asked = list(cells.columns[: list(cells.columns).index("algorithm")])
     if "note" in cells:
         told = cells[cells["note"] != ""]
-        rendered.caption = "\n".join(
-            escape(f"{', '.join(row[name] for name in [*asked, 'algorithm'])}: {row['note']}")
+        lines = [
+            f"{', '.join(row[name] for name in [*asked, 'algorithm'])}: {row['note']}"
             for row in told.to_dict("records")
-        )
+        ]
+        rendered.caption = "\n".join(map(escape, lines + _reasons(table)))
         cells = cells.drop(columns="note")
     for name in cells.columns:
         # Headings may be folded where the terminal is narrow, what stands below them not.
@@ -176,7 +214,9 @@ def _point_keys(table: pd.DataFrame) -> list[str]:
 
 
 def _plain(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.4g}"
+    return str(value)
 
 
 def _seconds(time_s: float) -> str:
@@ -196,6 +236,17 @@ def _speedup_cell(row: dict[str, Any]) -> str:
     return f"{row['speedup']:.2f}" + (interval if row["pairs"] > 1 else " (one seed)")
 
 
+def _reasons(table: pd.DataFrame) -> list[str]:
+    """Why trials stalled, each once."""
+    lines = list(dict.fromkeys(line for cell in table["stalls"] for line in cell.splitlines()))
+    more = len(lines) - _MOST_REASONS
+    return lines[:_MOST_REASONS] + ([f"and {more} more stalled"] if more > 0 else [])
+
+
+def _stall_note(row: dict[str, Any]) -> str:
+    return f"{row['stalled']} of {row['seeds']} seeds stalled" if row["stalled"] else ""
+
+
 def _note(row: dict[str, Any]) -> str:
     """Whatever a mean over only some of the seeds would hide."""
     notes = []
@@ -210,4 +261,4 @@ def _note(row: dict[str, Any]) -> str:
             f"{row['diverged']} of {row['seeds']} seeds diverged, first at "
             f"{_seconds(row['diverged_at_s'])}"
         )
-    return "; ".join(notes)
+    return "; ".join([*notes, stalled] if (stalled := _stall_note(row)) else notes)

@@ -1,4 +1,4 @@
-"""Where the workers' time went: computing, averaging, sending, waiting."""
+"""Where the workers' time went: computing, averaging, compressing, sending, waiting, being away."""
 
 from pathlib import Path
 
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from analysis.results import load_timeline
 
-# Whoever computes and sends at once is computing; whoever sends while it waits is sending.
-PRIORITY = ("compute", "average", "send", "wait")
+# Whoever is away does nothing, whatever its network card still sends; whoever computes and sends
+# at once is computing; whoever sends while it waits is sending.
+PRIORITY = ("down", "compute", "average", "compress", "send", "wait")
 OTHER = "other"
 MOST_WORKERS = 1000
 
@@ -17,17 +18,18 @@ MOST_WORKERS = 1000
 def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
     """Share of worker time per activity in each trial.
 
-    Overlapping activities count once, in the order compute, average, send, wait. `other` is time
-    that no row of the timeline covers: work cut off by the end of the trial, or a worker that was
-    absent. Beyond 1,000 workers, 1,000 evenly spaced ones stand for all.
+    Overlapping activities count once, in the order down, compute, average, compress, send, wait.
+    `down` is the time of a worker that is away. `other` is time that no row of the timeline covers:
+    mostly what the end of the trial cut off. Beyond 1,000 workers, 1,000 evenly spaced ones stand
+    for all.
 
     Args:
         folder: what `desim run` wrote.
         finished: from `trials`, or a part of it.
 
     Returns:
-        Columns `trial, algorithm, seed, compute, average, send, wait, other`; the shares of a
-        trial sum to 1.
+        Columns `trial, algorithm, seed, down, compute, average, compress, send, wait, other`; the
+        shares of a trial sum to 1.
     """
     rows = []
     for trial in finished.to_dict("records"):
@@ -43,7 +45,8 @@ def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
         )
         spent_s = _covered(spans, trial["time_s"])
         total_s = len(chosen) * trial["time_s"]
-        shares = dict(zip(PRIORITY, spent_s / total_s, strict=True))
+        # A trial that could not even begin took no time, and nothing is all that was done.
+        shares = dict(zip(PRIORITY, spent_s / (total_s or 1.0), strict=True))
         shares[OTHER] = max(0.0, 1 - sum(shares.values()))
         rows.append({name: trial[name] for name in ("trial", "algorithm", "seed")} | shares)
     return pd.DataFrame(rows)

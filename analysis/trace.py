@@ -1,8 +1,9 @@
 """A trial's timeline as a trace-event file, for Perfetto and chrome://tracing.
 
-The trial is a process. A worker is a thread with its compute, average and wait intervals; what it
-sends and what it receives stand on threads of their own below it, since both go on while it
-computes. A message is a flow from the send that it belongs to, to its arrival.
+The trial is a process. A worker is a thread with its compute, average, compress, wait and down
+intervals; what it sends and what it receives stand on threads of their own below it, since both go
+on while it computes. A message is a flow from the send that it belongs to, to its arrival; one that
+was lost ends in a slice `lost` at its receiver instead.
 
 Format: "Trace Event Format", Google, the object form with `traceEvents`.
 """
@@ -30,6 +31,8 @@ _PID = 1
 # 0 is the idle thread of every viewer, and a thread numbered like its process is its main one.
 _FIRST_TID = 2
 _LISTED = 12
+# How a message's flow ends.
+_ENDS = {"receive": "arrival", "lose": "lost"}
 
 
 def trace(folder: str | Path, trial: str, out: str | Path | None = None) -> Path:
@@ -165,8 +168,8 @@ def _events(rows: pd.DataFrame, tracks: _Tracks, first_id: int) -> tuple[list[st
     rows = rows.assign(
         start_ns=_nanoseconds(rows["start_s"]), end_ns=_nanoseconds(rows["end_s"])
     ).sort_values("start_ns", kind="stable")
-    received = rows["kind"] == "receive"
-    own, messages = rows[~received].copy(), rows[received]
+    passing = rows["kind"].isin(list(_ENDS))
+    own, messages = rows[~passing].copy(), rows[passing]
     sends = (own["kind"] == "send").to_numpy()
     shortest = own["start_ns"] + np.where(sends, _INSTANT_NS, 0)
     own["end_ns"] = np.maximum(own["end_ns"], shortest)
@@ -208,15 +211,16 @@ def _messages(
         by=["sender", "step"],
     ).dropna(subset="from_tid")
     departs = np.minimum(found["start_ns"], found["left_ns"].astype(np.int64) - _INSTANT_NS)
-    arrivals = found.groupby(["worker", "end_ns"])["bits"].agg(["sum", "size"])
+    found["end"] = found["kind"].astype(str).map(_ENDS)
+    ends = found.groupby(["worker", "end_ns", "end"])["bits"].agg(["sum", "size"])
     places = {}
-    for (worker, at_ns), bits, size in zip(
-        arrivals.index, arrivals["sum"].tolist(), arrivals["size"].tolist(), strict=True
+    for (worker, at_ns, end), bits, size in zip(
+        ends.index, ends["sum"].tolist(), ends["size"].tolist(), strict=True
     ):
         tid = tracks.place(worker, "arrivals", at_ns, at_ns + _INSTANT_NS)
-        places[worker, at_ns] = tid
-        yield at_ns, _slice("arrival", at_ns, _INSTANT_NS, tid, f'"messages":{size},"bits":{bits}')
-    columns = ("worker", "end_ns", "from_tid", "sender", "step", "bits")
+        places[worker, at_ns, end] = tid
+        yield at_ns, _slice(end, at_ns, _INSTANT_NS, tid, f'"messages":{size},"bits":{bits}')
+    columns = ("worker", "end_ns", "end", "from_tid", "sender", "step", "bits")
     for number, (departs_ns, row) in enumerate(
         zip(
             departs.tolist(),
@@ -225,10 +229,11 @@ def _messages(
         ),
         first_id,
     ):
-        worker, at_ns, from_tid, sender, step, bits = row
+        worker, at_ns, end, from_tid, sender, step, bits = row
+        name = "lost message" if end == "lost" else "message"
         args = f'"step":{step},"bits":{bits},"from":{sender},"to":{worker}'
-        yield departs_ns, _flow("s", number, departs_ns, int(from_tid), args)
-        yield at_ns, _flow("f", number, at_ns, places[worker, at_ns], args)
+        yield departs_ns, _flow("s", name, number, departs_ns, int(from_tid), args)
+        yield at_ns, _flow("f", name, number, at_ns, places[worker, at_ns, end], args)
 
 
 def _slice(kind: str, start_ns: int, length_ns: int, tid: int, args: str) -> str:
@@ -238,9 +243,9 @@ def _slice(kind: str, start_ns: int, length_ns: int, tid: int, args: str) -> str
     )
 
 
-def _flow(phase: str, number: int, at_ns: int, tid: int, args: str) -> str:
+def _flow(phase: str, name: str, number: int, at_ns: int, tid: int, args: str) -> str:
     return (
-        f'{{"ph":"{phase}","bp":"e","id":{number},"name":"message","cat":"message","pid":{_PID},'
+        f'{{"ph":"{phase}","bp":"e","id":{number},"name":"{name}","cat":"message","pid":{_PID},'
         f'"tid":{tid},"ts":{_microseconds(at_ns)},"args":{{{args}}}}}'
     )
 

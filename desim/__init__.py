@@ -10,15 +10,18 @@ and algorithms as objects.
 """
 
 from desim.algorithms.base import Algorithm
-from desim.clock.compute.base import Compute
-from desim.clock.links.base import Link, LinkModel
+from desim.clock.faults import Faults
+from desim.clock.hardware import Hardware
+from desim.clock.links.base import Link, LinkModel, Site
+from desim.clock.stragglers.base import PerStep, StragglerModel
 from desim.errors import DesimError, ModelError, ResultsError, ScenarioError, SimulationError
 from desim.mixings.base import Mixing
+from desim.outcome import Outcome
 from desim.plan import Plan, plan
 from desim.scenario import Scenario, Trial, from_table, read
 from desim.search import Grid
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
-from desim.simulation import Outcome, Simulation
+from desim.simulation import Simulation
 from desim.step_sizes.base import StepSize
 from desim.study import Progress, run, simulate
 from desim.tensors.compressors.base import Compressor
@@ -35,12 +38,13 @@ __all__ = [
     "Algorithm",
     "Cluster",
     "Compressor",
-    "Compute",
     "Data",
     "Dataset",
     "DesimError",
     "Evaluate",
+    "Faults",
     "Grid",
+    "Hardware",
     "Link",
     "LinkModel",
     "Loss",
@@ -50,6 +54,7 @@ __all__ = [
     "Network",
     "Outcome",
     "Partition",
+    "PerStep",
     "Plan",
     "Problem",
     "Progress",
@@ -60,8 +65,10 @@ __all__ = [
     "Shape",
     "Simulation",
     "SimulationError",
+    "Site",
     "StepSize",
     "Stop",
+    "StragglerModel",
     "Topology",
     "Trial",
     "Tuned",

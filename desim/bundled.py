@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 
 from desim.candidates import CandidateStepSizes
+from desim.outcome import Outcome
 from desim.setting import Setting
-from desim.simulation import Outcome, Simulation
+from desim.simulation import Simulation
 from desim.step_sizes.base import StepSize
 from desim.streams import Streams
 from desim.tensors.bundle import Bundle
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.evaluation import Evaluator, Measures
+from desim.tensors.plane import Plane, Tensors
 from desim.tensors.refs import Ref
-from desim.worker import Plane, Tensors
 
 
 class BundledTensors:
@@ -133,7 +134,7 @@ class BundledSimulation(Simulation):
 
     def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
         where = torch.device(device)
-        task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
+        task = self._setting.problem.task(self._setting.cluster.size, streams, where)
         for outcome in self.outcomes:
             outcome.label_counts, outcome.label_names = task.label_counts(), task.names
         self.tape = None
@@ -171,7 +172,7 @@ class BundledSimulation(Simulation):
 
     def _evaluate_candidate(self, candidate: int) -> None:
         tape, outcome = self._tapes[candidate], self.outcomes[candidate]
-        models = [tape.record(part(w.evaluated, candidate), w.id) for w in self.workers]
+        models = [tape.record(part(w.evaluated, candidate), w.id) for w in self.evaluated_workers()]
         tape.flush()
         measures = self._evaluators[candidate]([model.row for model in models])
         row = self._row(measures)

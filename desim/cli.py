@@ -17,11 +17,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from desim.cli_measure import add_commands
 from desim.errors import DesimError, ScenarioError
 
 if TYPE_CHECKING:
     from desim import study
-    from desim.registry import Table
 
 app = typer.Typer(
     add_completion=False,
@@ -218,18 +218,10 @@ def list_(
     axis: Annotated[str | None, typer.Argument(help="algorithms, compressors, ...")] = None,
 ) -> None:
     """List what scenarios can be made of, with a line of help each."""
-    from desim.phrases import suggest
-    from desim.registry import AXES, first_line, members
-    from desim.scenario import bundled
+    from desim.catalogue import lists
 
-    console, names = Console(), [*AXES, "scenarios"]
-    if axis and axis not in names:
-        raise ScenarioError(f"{axis!r}: no such list; {suggest(axis, names)}")
-    for name in [axis] if axis else names:
-        if name == "scenarios":
-            lines = {scenario: _first_comment(path) for scenario, path in bundled().items()}
-        else:
-            lines = {kind: first_line(cls) for kind, cls in members(name).items()}
+    console = Console()
+    for name, lines in lists(axis).items():
         table = RichTable(title=name, title_justify="left", show_header=False, box=None)
         table.add_column(no_wrap=True, min_width=max(map(len, lines)))
         table.add_column()
@@ -240,33 +232,19 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A kind, such as quantimed-dsgd; or a table.")],
+    name: Annotated[
+        str, typer.Argument(help="A kind, such as quantimed-dsgd; a table; or a profile.")
+    ],
 ) -> None:
     """Show a member's fields with their defaults and where it comes from."""
-    from desim.phrases import suggest
-    from desim.printing import print_member
-    from desim.registry import AXES, members
-    from desim.scenario import Scenario
-    from desim.setting import Cluster, Evaluate, Network, Stop
-    from desim.tensors.problem import Problem
+    from desim.catalogue import entries
+    from desim.printing import print_member, print_profile
 
-    tables: dict[str, type[Table]] = {
-        "scenario": Scenario,
-        "problem": Problem,
-        "cluster": Cluster,
-        "network": Network,
-        "stop": Stop,
-        "evaluate": Evaluate,
-    }
-    found = [("table", name, tables[name])] if name in tables else []
-    for axis in AXES:
-        if name in members(axis):
-            found.append((axis, name, members(axis)[name]))
-    if not found:
-        known = [*tables, *(kind for axis in AXES for kind in members(axis))]
-        raise ScenarioError(f"{name!r}: there is no such kind or table; {suggest(name, known)}")
-    for axis, kind, cls in found:
-        print_member(axis, kind, cls)
+    for where, entry in entries(name):
+        if isinstance(entry, Path):
+            print_profile(where, name, entry)
+        else:
+            print_member(where, name, entry)
 
 
 def main() -> None:
@@ -312,6 +290,9 @@ def _values(pairs: list[str] | None) -> dict[str, Any]:
     return values
 
 
+add_commands(app, _values)
+
+
 def _seeds(text: str | None) -> list[int] | None:
     if text is None:
         return None
@@ -353,11 +334,6 @@ def _bar(console: Console) -> Iterator[Callable[["study.Progress"], None]]:
             bar.update(task, completed=now.share, description=text)
 
         yield show
-
-
-def _first_comment(path: Path) -> str:
-    line = path.read_text(encoding="utf-8").partition("\n")[0]
-    return line.lstrip("# ") if line.startswith("#") else ""
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import simpy
 import torch
 
+from desim.clock.fleet import Fleet
+from desim.clock.links.base import Site
 from desim.scenario import Scenario
 from desim.setting import Setting, Stop
 from desim.simulation import Simulation
@@ -94,13 +97,22 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     trials, points = list(scenario.trials()), scenario.points()
     setting = trials[0].setting
     streams = Streams(setting.seed)
-    problem, workers = setting.problem, setting.cluster.workers
+    problem, workers = setting.problem, setting.cluster.size
     samples = 0
     if train:
         samples = len(problem.task(workers, streams, torch.device("cpu")).shards[0])
     weights = setting.network.weights(workers, streams)
     matrix, degrees = weights.matrix(), weights.graph.degrees
     parameters = problem.parameters(streams)
+    fleet = setting.fleet(streams)
+    machines = fleet.workers()
+    site = Site(
+        [row.tolist() for row in weights.graph.neighbours],
+        streams,
+        simpy.Environment(),
+        [machine.hardware.up_bps for machine in machines],
+        [machine.hardware.down_bps for machine in machines],
+    )
     first = scenario.with_values(points[0])
     return Plan(
         name=scenario.name,
@@ -111,7 +123,7 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         workers=workers,
         parameters=parameters,
         samples_per_worker=samples,
-        mean_speed_sps=setting.cluster.compute.mean_speed_sps(),
+        mean_speed_sps=fleet.mean_speed_sps(),
         edges=int(degrees.sum()) // 2,
         degrees=(int(degrees.min()), float(degrees.mean()), int(degrees.max())),
         row_sum_error=float(abs(matrix.sum(axis=1) - 1).max()),
@@ -119,28 +131,28 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         eigenvalues=weights.eigenvalues(),
         spectral_gap=weights.spectral_gap(),
         methods=tuple(
-            _method(replace(setting, algorithm=algorithm), parameters, int(degrees.sum()))
+            _method(replace(setting, algorithm=algorithm), fleet, site, parameters)
             for algorithm in first.algorithms
         ),
     )
 
 
-def _method(setting: Setting, parameters: int, messages_per_round: int) -> MethodPlan:
+def _method(setting: Setting, fleet: Fleet, site: Site, parameters: int) -> MethodPlan:
     algorithm = setting.algorithm
     compressor: Compressor = getattr(algorithm, "compressor", NoCompressor())
     bits = compressor.sent_bits(parameters)
     alpha, epsilon = algorithm.step_size.at(setting.stop.rounds)
-    rounds = max(1, min(_ROUNDS, _MESSAGES // max(1, messages_per_round)))
+    rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in site.neighbours)))
     return MethodPlan(
         label=algorithm.name,
         alpha=alpha,
         epsilon=epsilon,
         compressor=str(compressor.table()["kind"]),
         message_bits=bits,
-        message_s=setting.network.link.times_s(bits),
+        message_s=setting.network.link.times_s(site, bits),
         round_s=_round_s(setting, rounds),
         rounds=rounds,
-        details=algorithm.plan(setting.cluster.compute.mean_speed_sps()),
+        details=algorithm.plan(fleet),
     )
 
 
@@ -148,4 +160,4 @@ def _round_s(setting: Setting, rounds: int) -> float:
     """The mean time of a round; the step sizes' horizon doesn't matter to the clock."""
     clock = replace(setting, stop=Stop(rounds=rounds))
     outcome = Simulation(clock, train=False).run()
-    return outcome.time_s * setting.cluster.workers / outcome.rows[-1].steps
+    return outcome.time_s * setting.cluster.size / outcome.rows[-1].steps

@@ -1,6 +1,7 @@
 """What `desim check` and `desim show` print."""
 
 import inspect
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -61,6 +62,13 @@ def _method_row(method: MethodPlan) -> list[str]:
         f"{low:.4g} s" if low == high else f"{low:.4g} to {high:.4g} s",
         f"{method.round_s:.4g} s",
     ]
+
+
+def print_profile(where: str, name: str, path: Path) -> None:
+    """Prints a profile as it stands in its file, with the sources of its numbers."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{name}[/bold] ({where})\n")
+    console.print(escape(path.read_text(encoding="utf-8")))
 
 
 def print_member(axis: str, kind: str, cls: type[Table]) -> None:

@@ -49,7 +49,7 @@ AXES: dict[str, str] = {
     "losses": "desim.tensors.losses",
     "topologies": "desim.topologies",
     "mixings": "desim.mixings",
-    "compute": "desim.clock.compute",
+    "stragglers": "desim.clock.stragglers",
     "links": "desim.clock.links",
 }
 
@@ -319,7 +319,7 @@ def _line(key: str, detail: ErrorDetails) -> str:
             return f"{key}: is missing from {short(value)}"
         case "value_error":
             text = str(detail["ctx"]["error"])
-            if re.match(r"\w+ = ", text):  # the message names the field itself
+            if re.match(r"[\w.]+ = ", text):  # the message names the field itself
                 return f"{key}.{text}" if key else text
             return f"{key} = {short(value)}: {text}"
         case "tuple_type" | "list_type":

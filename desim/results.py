@@ -30,9 +30,9 @@ import tomli_w
 
 from desim.clock.timeline import DTYPES, KINDS, Columns
 from desim.errors import ResultsError
+from desim.outcome import Outcome
 from desim.phrases import short
 from desim.scenario import Scenario, Trial
-from desim.simulation import Outcome
 
 _KIND_TYPE = pa.dictionary(pa.int8(), pa.string())
 _TIMELINE_SCHEMA = pa.schema(
@@ -139,12 +139,13 @@ class ResultsFolder:
             "kind": trial.setting.algorithm.table()["kind"],
             "seed": trial.setting.seed,
             "sweep": trial.point,
-            "status": "finished" if outcome.diverged_at_s is None else "diverged",
+            "status": _status(outcome),
             "diverged_at_s": outcome.diverged_at_s,
+            "stalled": outcome.stalled,
             "stopped_by": outcome.stopped_by,
             "optimal_loss": outcome.optimal_loss,
             "time_s": outcome.time_s,
-            "workers": trial.setting.cluster.workers,
+            "workers": trial.setting.cluster.size,
             **self._options,
             "checksums": {file: _sha256(folder / file) for file in files},
         }
@@ -237,6 +238,12 @@ def _writing(out: Path) -> Iterator[None]:
         raise ResultsError(
             f"--out = {out}: must be a folder that can be written ({error})"
         ) from None
+
+
+def _status(outcome: Outcome) -> str:
+    if outcome.diverged_at_s is not None:
+        return "diverged"
+    return "finished" if outcome.stalled is None else "stalled"
 
 
 def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:

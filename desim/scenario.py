@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from desim.algorithms.base import Algorithm
+from desim.clock.faults import Faults
 from desim.errors import ScenarioError
 from desim.phrases import short, spelled, suggest
 from desim.registry import Member, Table, explain
@@ -47,7 +48,7 @@ class Scenario(Table):
     Attributes:
         name: names the results folder: letters, digits, '.', '_', '-' and '/'.
         seeds: one trial of each algorithm per seed.
-        problem, cluster, network, stop, evaluate: see `desim show` on each.
+        problem, cluster, network, faults, stop, evaluate: see `desim show` on each.
         algorithms: the methods; each is known by its label.
         sweep: dotted keys and the values that each takes, all crossed.
     """
@@ -57,6 +58,7 @@ class Scenario(Table):
     problem: Problem
     cluster: Cluster
     network: Network
+    faults: Faults | None = None
     stop: Stop
     evaluate: Evaluate
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1, strict=False)]
@@ -101,6 +103,11 @@ class Scenario(Table):
                     f"algorithms.label = {label!r}: must differ from {other!r} in letters, digits, "
                     "'.', '_' or '-' among the first 60; a trial's folder is named after it"
                 )
+        if self.faults is not None:
+            try:
+                self.faults.check(self.cluster.size)
+            except ValueError as error:
+                raise ScenarioError(f"faults.{error}") from None
         for i, algorithm in enumerate(self.algorithms):
             try:
                 algorithm.step_size.at(self.stop.rounds)
@@ -156,6 +163,7 @@ class Scenario(Table):
                     scenario.evaluate,
                     algorithm,
                     seed,
+                    scenario.faults,
                 )
                 yield Trial(f"{prefix}{_slug(algorithm.name)}-seed{seed}", point, setting)
 

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from desim.algorithms.base import Algorithm
-from desim.clock.compute.base import Compute
+from desim.clock.faults import Faults
+from desim.clock.fleet import Fleet
+from desim.clock.hardware import Cost, Hardware
 from desim.clock.links.base import LinkModel
+from desim.clock.stragglers.base import StragglerModel
+from desim.clock.stragglers.none import NoStragglers
 from desim.mixings.base import Mixing, Weights
 from desim.registry import Table
 from desim.streams import Streams
@@ -17,20 +21,91 @@ from desim.topologies.base import Topology
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
+_MOST_WORKERS = 1_000_000
+
+
+def _listed(value: object) -> object:
+    """One table of hardware is a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
 
 class Cluster(Table):
     """The workers.
 
     Attributes:
-        workers: how many, from 2 to a million.
-        compute: how fast each computes.
-        memory_bps: bit/s that a worker reads and writes when it averages models: its own, those of
-            its neighbours and the result, 32 bits a number. Left out, averaging takes no time.
+        workers: how many, from 2 to a million; left out, as many as `hardware` counts.
+        hardware: their machines, one table or a list with a count each, given to the workers in
+            turn; left out, one sample per second, so that the speeds of `stragglers` are samples/s.
+        stragglers: how the speed of each varies.
+        charge_memory: whether compressing and averaging take time, that in which the bytes they
+            read and write pass through the machine's memory. The rest of a step hides them well.
     """
 
-    workers: Annotated[int, Field(ge=2, le=1_000_000)]
-    compute: Compute
-    memory_bps: Positive | None = None
+    workers: Annotated[int, Field(ge=2, le=_MOST_WORKERS)] | None = None
+    hardware: Annotated[tuple[Hardware, ...], BeforeValidator(_listed), Field(strict=False)] = ()
+    stragglers: StragglerModel = NoStragglers()
+    charge_memory: bool = False
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if not self.hardware and "stragglers" not in self.model_fields_set:
+            raise ValueError(
+                "needs hardware (such as {speed_sps = 50.0}) or stragglers, to say how fast it is"
+            )
+        counts = [machine.count for machine in self._machines()]
+        if self.workers is None and None in counts:
+            raise ValueError("needs workers, or a count in each table of hardware")
+        if None in counts and len(counts) > 1:
+            raise ValueError(
+                f"hardware.{counts.index(None)}: needs a count, as every one of several has"
+            )
+        counted = sum(count or 0 for count in counts)
+        if self.workers is not None and counted not in (0, self.workers):
+            raise ValueError(
+                f"workers = {self.workers}: the counts of hardware add up to {counted}; must be as "
+                "many, or leave workers out"
+            )
+        if not 2 <= self.size <= _MOST_WORKERS:
+            raise ValueError(
+                f"hardware: the counts add up to {self.size}; must be from 2 to {_MOST_WORKERS:,}"
+            )
+        if self.charge_memory:
+            for place, machine in enumerate(self._machines()):
+                if machine.resolved().memory_bytes_per_s is None:
+                    raise ValueError(
+                        f"charge_memory = true: needs memory_bytes_per_s in hardware.{place}"
+                    )
+        for key, model in self._straggler_models():
+            try:
+                model.check(self.size)
+            except ValueError as error:
+                raise ValueError(f"{key}.{error}") from None
+        return self
+
+    def _machines(self) -> tuple[Hardware, ...]:
+        return self.hardware or (Hardware(speed_sps=1.0),)
+
+    def _straggler_models(self) -> list[tuple[str, StragglerModel]]:
+        own = [machine.resolved().stragglers for machine in self._machines()]
+        found = [(f"hardware.{k}.stragglers", model) for k, model in enumerate(own) if model]
+        return [*found, ("stragglers", self.stragglers)]
+
+    @property
+    def size(self) -> int:
+        """The number of workers."""
+        return self.workers or sum(machine.count or 0 for machine in self._machines())
+
+    def needs_cost(self) -> bool:
+        """Whether a machine's time depends on what the model costs."""
+        return any(machine.resolved().speed_sps is None for machine in self._machines())
+
+    def fleet(self, cost: Cost | None) -> Fleet:
+        """The workers' machines with their speeds, for a model of this cost."""
+        return Fleet(
+            [(machine, machine.count or self.size) for machine in self._machines()],
+            self.stragglers,
+            cost,
+        )
 
 
 class Network(Table):
@@ -47,8 +122,14 @@ class Network(Table):
     link: LinkModel
 
     def weights(self, workers: int, streams: Streams) -> Weights:
-        """The graph and its mixing matrix."""
-        return self.mixing.build(self.topology.build(workers, streams.generator("graph")))
+        """The graph and its mixing matrix.
+
+        Raises:
+            ScenarioError: there is no such graph, or the links don't fit it.
+        """
+        weights = self.mixing.build(self.topology.build(workers, streams.generator("graph")))
+        self.link.check([row.tolist() for row in weights.graph.neighbours])
+        return weights
 
 
 class Stop(Table):
@@ -113,3 +194,9 @@ class Setting:
     evaluate: Evaluate
     algorithm: Algorithm
     seed: int
+    faults: Faults | None = None
+
+    def fleet(self, streams: Streams) -> Fleet:
+        """The workers' machines; the model's cost is counted where one depends on it."""
+        cost = self.problem.cost(streams) if self.cluster.needs_cost() else None
+        return self.cluster.fleet(cost)

@@ -2,81 +2,42 @@
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import inf, isfinite
-from typing import Literal
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf, isfinite, isinf
 
-import numpy as np
-import numpy.typing as npt
 import simpy
 import torch
 from simpy.events import EventPriority
 
 from desim.clock.barrier import Barrier
-from desim.clock.compute.base import Speeds
+from desim.clock.eventful import EventfulNetwork
+from desim.clock.faults import FaultPlan
+from desim.clock.fleet import Group
+from desim.clock.links.base import Site
 from desim.clock.network import Network
 from desim.clock.timeline import Sink, Timeline
-from desim.errors import SimulationError
+from desim.outcome import Outcome, Row, StoppedBy
 from desim.setting import Setting
 from desim.streams import Streams
 from desim.tensors.evaluation import Evaluator, Measures
 from desim.tensors.kernels import kernels
 from desim.tensors.optimum import optimal_loss
+from desim.tensors.plane import NoTensors, Plane, Tensors
 from desim.tensors.problem import Task
 from desim.tensors.samples import Sampler
 from desim.tensors.tape import Tape
-from desim.worker import NoTensors, Plane, Tensors, Worker
+from desim.worker import Waiting, Worker
 
 #: The tape is evaluated when so many gradients per worker have been recorded. It hardly matters:
 #: between 1 and 32 the time per round differs by less than 10%.
 _GRADIENTS_PER_WORKER = 4
 
-StoppedBy = Literal["time_s", "rounds", "steps", "target_train_loss", "diverged"]
+#: A trial is given up when workers have come back so often, each in the mean, without a step.
+_RETURNS_WITHOUT_A_STEP = 100
 
-
-@dataclass(frozen=True)
-class Row:
-    """One evaluation.
-
-    Attributes:
-        time_s: simulated time.
-        round: mean number of local steps.
-        steps, samples, bits_sent: totals over all workers and links.
-        measures: loss and the like.
-    """
-
-    time_s: float
-    round: float
-    steps: int
-    samples: int
-    bits_sent: int
-    measures: Measures
-
-
-@dataclass
-class Outcome:
-    """What came out of a trial.
-
-    Attributes:
-        rows: the evaluations, the first at time 0.
-        time_s: simulated time at the end.
-        stopped_by: which rule ended it.
-        diverged_at_s: simulated time of the evaluation whose loss wasn't finite, or None.
-        peak_rows: the largest number of rows that the store held; 0 without training.
-        optimal_loss: the smallest training loss that there is, where it was asked for.
-        label_counts: (workers, classes): the samples of each class that each worker holds; None
-            without training, or where the targets aren't classes.
-        label_names: of the classes; none where they go by their numbers.
-    """
-
-    rows: list[Row] = field(default_factory=list)
-    time_s: float = 0.0
-    stopped_by: StoppedBy = "time_s"
-    diverged_at_s: float | None = None
-    peak_rows: int = 0
-    optimal_loss: float | None = None
-    label_counts: npt.NDArray[np.int64] | None = None
-    label_names: tuple[str, ...] = ()
+#: So many workers are named when a trial has stalled.
+_NAMED = 5
 
 
 class Simulation:
@@ -107,14 +68,18 @@ class Simulation:
         self._setting, self._progress = setting, progress
         self.outcome = Outcome()
         streams = Streams(setting.seed)
-        weights = setting.network.weights(setting.cluster.workers, streams)
+        weights = setting.network.weights(setting.cluster.size, streams)
         self._env = simpy.Environment()
         self._timeline = Timeline(timeline)
         neighbours = [row.tolist() for row in weights.graph.neighbours]
-        self.network = Network(self._env, neighbours, setting.network.link, streams, self._timeline)
+        fleet = setting.fleet(streams)
+        machines = fleet.workers()
+        self._faults = FaultPlan(setting.faults, streams)
+        self.network = self._network(neighbours, machines, streams)
         plane = self._tensors(streams, device, one_by_one) if train else self._no_tensors(streams)
-        barrier = Barrier(self._env, setting.cluster.workers)
-        compute = setting.cluster.compute
+        barrier = Barrier(self._env, setting.cluster.size)
+        rounds = [0] * setting.cluster.size
+        charged = setting.cluster.charge_memory
         self.workers = [
             Worker(
                 i,
@@ -125,26 +90,56 @@ class Simulation:
                 plane=plane,
                 network=self.network,
                 barrier=barrier,
-                speeds=Speeds(compute, streams, i),
+                fleet=fleet,
+                timing=machines[i].timing,
+                speed=machines[i].stragglers.speed(streams, i),
                 timeline=self._timeline,
+                rounds=rounds,
                 horizon=setting.stop.rounds,
-                mean_speed_sps=compute.mean_speed_sps(),
                 committed=self._committed,
-                memory_bps=setting.cluster.memory_bps,
+                memory_bytes_per_s=machines[i].hardware.memory_bytes_per_s if charged else None,
                 average_iterates=setting.evaluate.iterate == "average",
             )
             for i, row in enumerate(neighbours)
         ]
         for worker in self.workers:
             self.network.start_with(worker.id, worker.model)
+        self._returns = 0
+        self._away_since: dict[int, float] = {}
         self._steps = self._timers = 0
         self._stopped = self._env.event()
         self._limits = _limits(setting)
         self._evaluate_at = self._next_evaluation()
 
+    def _network(
+        self, neighbours: list[list[int]], machines: list[Group], streams: Streams
+    ) -> Network:
+        link = self._setting.network.link
+        losses = link.losses()
+        eventful = not link.known or losses[0] > 0 or self._faults.any or self._skips
+        site = Site(
+            neighbours,
+            streams,
+            self._env,
+            [machine.hardware.up_bps for machine in machines],
+            [machine.hardware.down_bps for machine in machines],
+            apart=eventful,
+        )
+        links = link.build(site)
+        if not eventful:
+            return Network(self._env, neighbours, links, self._timeline)
+        return EventfulNetwork(
+            self._env, neighbours, links, self._timeline, losses, self._faults, streams
+        )
+
+    @property
+    def _skips(self) -> bool:
+        """Whether workers go on without those who are absent."""
+        return self._setting.algorithm.skips
+
     def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
         where = torch.device(device)
-        task = self._setting.problem.task(self._setting.cluster.workers, streams, where)
+        task = self._setting.problem.task(self._setting.cluster.size, streams, where)
         self.outcome.label_counts, self.outcome.label_names = task.label_counts(), task.names
         if self._setting.evaluate.optimum:
             self.outcome.optimal_loss = optimal_loss(task)
@@ -154,7 +149,7 @@ class Simulation:
         return Tensors(self.tape, initial, task.objective.parameters)
 
     def _tape(self, task: Task, streams: Streams, device: torch.device, one_by_one: bool) -> Tape:
-        workers = self._setting.cluster.workers
+        workers = self._setting.cluster.size
         sampler = Sampler(streams, task.shards, self._setting.problem.sampling)
         kernel = kernels(task, workers, streams, sampler, device, one_by_one=one_by_one)
         return Tape(kernel, _GRADIENTS_PER_WORKER * workers, one_by_one=one_by_one)
@@ -164,11 +159,7 @@ class Simulation:
         return NoTensors(self._setting.problem.parameters(streams))
 
     def run(self) -> Outcome:
-        """Runs the trial to its end.
-
-        Raises:
-            SimulationError: all workers wait for something that will never happen.
-        """
+        """Runs the trial to its end."""
         # What is alive now stays alive: without this, Python's garbage collector goes through all
         # of torch's modules again and again, for nothing. A trial makes few cycles but many
         # objects, so the collector also comes less often.
@@ -180,7 +171,12 @@ class Simulation:
         finally:
             gc.set_threshold(*threshold)
             gc.unfreeze()
-        self.network.settle()
+        for worker in self.workers:
+            if not worker.present:
+                self._timeline.down(
+                    worker.id, self._away_since[worker.id], self._env.now, worker.steps
+                )
+        self.network.finish()
         self._timeline.flush()
         self.outcome.time_s = float(self._env.now)
         if self.tape is not None:
@@ -191,7 +187,8 @@ class Simulation:
         env, stop = self._env, self._setting.stop
         self._evaluate()
         for worker in self.workers:
-            env.process(self._setting.algorithm.worker(worker))
+            life = self._life if self._faults.any else self._setting.algorithm.worker
+            env.process(life(worker))
         if stop.time_s is not None:
             self._at(stop.time_s, lambda: self._stop("time_s"), priority=3)
         if self._setting.evaluate.every_s is not None:
@@ -202,12 +199,50 @@ class Simulation:
             except RuntimeError as error:
                 if self._stopped.triggered or "No scheduled events" not in str(error):
                     raise
-                raise self._deadlock() from None
+                self._stall("nothing can happen any more")
 
-    def _deadlock(self) -> SimulationError:
-        return SimulationError(
-            f"at {self._env.now:g} s all workers wait for messages that nobody sends"
+    def _life(self, worker: Worker) -> Waiting:
+        """A worker's life with its crashes: its generator, cut off and begun anew."""
+        env, gone_s = self._env, 0.0
+        for down_s, up_s in self._faults.worker(worker.id):
+            if down_s > gone_s:
+                run = env.process(_until_crash(self._setting.algorithm.worker(worker)))
+                yield env.timeout(down_s - env.now)
+                if run.is_alive:
+                    run.interrupt()
+                    yield run
+            worker.leave(excused=self._skips)
+            self._away_since[worker.id] = env.now
+            if isinf(up_s):
+                return
+            yield env.timeout(up_s - env.now)
+            self._timeline.down(worker.id, self._away_since.pop(worker.id), env.now, worker.steps)
+            worker.come_back(reset=self._faults.reset)
+            gone_s = up_s
+            self._returns += 1
+            if self._returns > _RETURNS_WITHOUT_A_STEP * len(self.workers):
+                self._stall(
+                    f"no worker has ended a step while they came back {self._returns:,} times"
+                )
+                return
+        yield from self._setting.algorithm.worker(worker)
+
+    def _stall(self, why: str) -> None:
+        """Ends the trial, since it would never end by itself."""
+        if self._stopped.triggered:
+            return
+        said = [
+            f"worker {worker.id} waits for {_few(whom)}"
+            for worker in self.workers
+            if (whom := worker.waits_for()) is not None
+        ]
+        away = [worker.id for worker in self.workers if not worker.present]
+        said = said[:_NAMED] + [f"{len(said) - _NAMED} more wait"] * (len(said) > _NAMED)
+        said += [f"{_few(away)} away"] if away else []
+        self.outcome.stalled = f"at {self._env.now:g} s {why}: " + "; ".join(
+            said or ["all workers wait for messages that nobody sends"]
         )
+        self._stop("stalled")
 
     def _at(self, time_s: float, action: Callable[[], None], priority: int) -> None:
         """Calls action at a time, after the ordinary events of that time (priority 1)."""
@@ -216,8 +251,9 @@ class Simulation:
             self._timers -= 1
             # Timers alone would go on for ever after a deadlock.
             if len(self._env._queue) == self._timers:
-                raise self._deadlock()
-            action()
+                self._stall("nothing can happen any more")
+            else:
+                action()
 
         self._timers += 1
         event = simpy.Event(self._env)
@@ -247,6 +283,7 @@ class Simulation:
         if self._stopped.triggered:  # others may end theirs at the same instant
             return
         self._steps += 1
+        self._returns = 0
         if self._steps >= self._evaluate_at:
             self._evaluate()
             self._evaluate_at = self._next_evaluation()
@@ -276,7 +313,7 @@ class Simulation:
         self.network.settle()
         measures = Measures()
         if self.tape is not None:
-            models = [self.tape.record(worker.evaluated, worker.id) for worker in self.workers]
+            models = [self.tape.record(w.evaluated, w.id) for w in self.evaluated_workers()]
             self.tape.flush()
             measures = self._evaluator([model.row for model in models])
         row = self._row(measures)
@@ -292,6 +329,10 @@ class Simulation:
         elif target is not None and measures.train_loss <= target:
             self._stop("target_train_loss")
 
+    def evaluated_workers(self) -> list[Worker]:
+        """Those that are there; all, if none is."""
+        return [worker for worker in self.workers if worker.present] or self.workers
+
     def _row(self, measures: Measures) -> Row:
         return Row(
             float(self._env.now),
@@ -303,6 +344,17 @@ class Simulation:
         )
 
 
+def _until_crash(life: Waiting) -> Waiting:
+    with suppress(simpy.Interrupt):
+        yield from life
+
+
+def _few(workers: list[int]) -> str:
+    """Workers in words, not too many."""
+    words = ", ".join(str(worker) for worker in workers[:_NAMED])
+    return words + (f" and {len(workers) - _NAMED} more" if len(workers) > _NAMED else "")
+
+
 @dataclass(frozen=True)
 class _Limits:
     steps: float
@@ -312,6 +364,6 @@ class _Limits:
 def _limits(setting: Setting) -> _Limits:
     """The number of local steps that ends a trial, and which rule says so."""
     rounds = setting.stop.rounds
-    by_rounds = rounds * setting.cluster.workers if rounds else inf
+    by_rounds = rounds * setting.cluster.size if rounds else inf
     by_steps = setting.stop.steps or inf
     return _Limits(by_steps, "steps") if by_steps < by_rounds else _Limits(by_rounds, "rounds")

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from desim.errors import ScenarioError, SimulationError
+from desim.outcome import Outcome
 from desim.results import ResultsFolder
 from desim.scenario import Scenario, Trial, anchored, read
-from desim.simulation import Outcome, Simulation
+from desim.simulation import Simulation
 from desim.streams import Streams
 
 
@@ -55,7 +56,7 @@ def run(
     Args:
         scenario: the scenario, its file, or the name of one that comes with desim.
         out: the results folder; left out, results/NAME. Trials that are finished there are kept.
-        values: other values at dotted keys, such as {"cluster.workers": 100}.
+        values: other values at dotted keys, such as {"cluster.size": 100}.
         seeds: instead of the scenario's.
         jobs: trials that run at the same time, each in a process of its own; left out, one per
             processor.
@@ -122,9 +123,9 @@ def check_buildable(trials: list[Trial], *, train: bool) -> None:
     """Builds each sweep point's graph and problem once, so that a bad one stops a run early."""
     for point in {repr(trial.point): trial for trial in trials}.values():
         setting, streams = point.setting, Streams(point.setting.seed)
-        setting.network.weights(setting.cluster.workers, streams)
+        setting.network.weights(setting.cluster.size, streams)
         if train:
-            setting.problem.task(setting.cluster.workers, streams, torch.device("cpu"))
+            setting.problem.task(setting.cluster.size, streams, torch.device("cpu"))
         else:
             setting.problem.parameters(streams)  # the clock needs the model's size
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from desim.algorithms.base import Algorithm
+from desim.clock.fleet import Fleet
 from desim.errors import ScenarioError
 from desim.scenario import Scenario
 from desim.search import Grid, Objective
+from desim.streams import Streams
 from desim.study import prepared
 
 #: Where no range is asked for, step sizes go so many times below and above the scenario's, and
@@ -122,11 +124,12 @@ def tuning_plan(
             raise ScenarioError(
                 "--epsilon: can't be searched together with --deadline; use it alone"
             )
-        speed = scenario.cluster.compute.mean_speed_sps()
+        setting = next(scenario.trials()).setting
+        fleet = setting.fleet(Streams(setting.seed))
         searched = [
             found
             for i, algorithm in enumerate(scenario.algorithms)
-            if (found := _deadline(i, algorithm, speed))
+            if (found := _deadline(i, algorithm, fleet))
         ]
         if not searched:
             raise ScenarioError(
@@ -180,13 +183,19 @@ def _step_size(place: int, algorithm: Algorithm, epsilons: Sequence[float]) -> S
     )
 
 
-def _deadline(place: int, algorithm: Algorithm, speed_sps: float) -> Searched | None:
+def _deadline(place: int, algorithm: Algorithm, fleet: Fleet) -> Searched | None:
     deadline_s = getattr(algorithm, "deadline_s", None)
     if deadline_s is not None:
         return Searched(place, algorithm.name, "T_d", "deadline_s", deadline_s)
     batch = getattr(algorithm, "expected_batch", None)
     if batch is not None:
-        return Searched(place, algorithm.name, "T_d", "expected_batch", batch, 1 / speed_sps)
+        if not fleet.proportional:
+            raise ScenarioError(
+                f"algorithms.{place}.expected_batch = {batch:g}: T_d isn't proportional to it on "
+                f"this hardware; give deadline_s = {fleet.deadline_s(batch):.4g} instead"
+            )
+        seconds_each = fleet.deadline_s(batch) / batch
+        return Searched(place, algorithm.name, "T_d", "expected_batch", batch, seconds_each)
     return None
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from desim.bundled import BundledSimulation
 from desim.errors import DesimError
+from desim.outcome import Outcome
 from desim.results import ResultsFolder
 from desim.scenario import Trial
-from desim.simulation import Outcome
 from desim.study import simulate, torch_threads
 
 

@@ -1,21 +1,22 @@
 """One worker, as its algorithm sees it: the only place where the clock meets the tensors."""
 
-from collections.abc import Callable, Generator, Sequence
-from itertools import count
-from math import floor
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Callable, Generator, Iterator, Sequence
+from math import floor, inf, isinf
+from typing import Any, Literal, NamedTuple
 
 import simpy
 from torch import Tensor
 
 from desim.clock.barrier import Barrier
-from desim.clock.compute.base import Speeds
+from desim.clock.fleet import Fleet
+from desim.clock.hardware import Timing
 from desim.clock.network import Network
+from desim.clock.stragglers.base import Speed
 from desim.clock.timeline import Timeline
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.tensors.refs import Draw, Node, Plain, Ref
-from desim.tensors.tape import Tape
+from desim.tensors.plane import Plane
+from desim.tensors.refs import Ref
 
 #: What a worker's generator yields and takes: simulated time passes at each `yield from`.
 Waiting = Generator[simpy.Event, Any, Any]
@@ -28,120 +29,28 @@ class Message(NamedTuple):
     size_bits: int
 
 
-class Plane(Protocol):
-    """The tensor side of a worker."""
-
-    parameters: int
-
-    def initial(self) -> Ref:
-        """The model that all workers start from."""
-
-    def gradient(self, model: Ref, worker: int, step: int, position: int, batch: int) -> Ref:
-        """Mean gradient over a batch."""
-
-    def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
-        """What arrives when the model is sent compressed."""
-
-    def mix(
-        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
-    ) -> Ref:
-        """own_weight * own + sum_k weights[k] * neighbours[k]."""
-
-    def record(self, ref: Ref, worker: int) -> None:
-        """Makes one operation of a worker's linear combination."""
-
-    def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
-        """A row-wise function."""
-
-
-class Tensors:
-    """The tensor side with real numbers.
-
-    Args:
-        tape: where operations are recorded.
-        initial: the model that all workers start from.
-        parameters: its size.
-    """
-
-    def __init__(self, tape: Tape, initial: Ref, parameters: int) -> None:
-        self._tape, self._initial, self.parameters = tape, initial, parameters
-        self._dtype = tape.kernels.store.data.dtype
-
-    def initial(self) -> Ref:
-        """The initial model."""
-        return self._initial
-
-    def gradient(self, model: Ref, worker: int, step: int, position: int, batch: int) -> Ref:
-        """A recorded gradient."""
-        return self._tape.gradient(model, worker, step, position, batch)
-
-    def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
-        """A recorded compression, or the model itself where nothing is lost."""
-        if isinstance(compressor, NoCompressor) and compressor.exact_for(self._dtype):
-            self._tape.record(model, worker)
-            return model
-        return self._tape.map(compressor, [model], Draw("dither", worker, step))
-
-    def mix(
-        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
-    ) -> Ref:
-        """A linear combination; what has been sent is one recorded operation each."""
-        nodes = cast(list[Node], [ref.node for ref in neighbours])
-        return Ref([(own_weight * f, n, w) for f, n, w in own.terms] + [(1.0, nodes, weights)])
-
-    def record(self, ref: Ref, worker: int) -> None:
-        """Makes one operation of a worker's linear combination."""
-        self._tape.record(ref, worker)
-
-    def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
-        """A recorded row-wise function."""
-        return self._tape.map(Plain(function), refs, Draw("dither", worker, 0))
-
-
-class NoTensors:
-    """The tensor side of a run that has only a clock: every ref is zero.
-
-    Args:
-        parameters: the model's size.
-    """
-
-    def __init__(self, parameters: int) -> None:
-        self.parameters = parameters
-        self._zero = Ref([])
-
-    def initial(self) -> Ref:
-        """Zero."""
-        return self._zero
-
-    def gradient(self, model: Ref, worker: int, step: int, position: int, batch: int) -> Ref:
-        """Zero."""
-        return self._zero
-
-    def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
-        """Zero."""
-        return self._zero
-
-    def mix(
-        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
-    ) -> Ref:
-        """Zero."""
-        return self._zero
-
-    def record(self, ref: Ref, worker: int) -> None:
-        """Nothing to do."""
-
-    def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
-        """Zero."""
-        return self._zero
-
-
 class Received:
-    """The models of a worker's neighbours: a mapping from their numbers to refs."""
+    """The models of a worker's neighbours: a mapping from their numbers to refs.
 
-    __slots__ = ("messages", "workers")
+    Attributes:
+        workers: the neighbours that have sent one, ascending.
+        messages: their models.
+        absent: whether there are neighbours that have not.
+    """
 
-    def __init__(self, workers: Sequence[int], messages: Sequence[Ref]) -> None:
-        self.workers, self.messages = workers, messages
+    __slots__ = ("absent", "messages", "workers")
+
+    def __init__(
+        self, workers: Sequence[int], messages: Sequence[Ref], *, absent: bool = False
+    ) -> None:
+        self.workers, self.messages, self.absent = workers, messages, absent
+
+    @classmethod
+    def some(cls, neighbours: Sequence[int], messages: Sequence[Ref | None]) -> "Received":
+        """Of neighbours, some of whom may have sent none."""
+        there = {j: m for j, m in zip(neighbours, messages, strict=True) if m is not None}
+        absent = len(there) < len(neighbours)
+        return cls(list(there), list(there.values()), absent=absent)
 
     def __getitem__(self, worker: int) -> Ref:
         return self.messages[self.workers.index(worker)]
@@ -163,8 +72,9 @@ class Worker:
         own_weight: w_ii of the mixing matrix.
         weights: w_ij in the order of `neighbours`.
         horizon: T, the number of rounds of the run, or None where the scenario gives none.
-        mean_speed_sps: E[V] of the cluster's workers, samples/s.
-        model: the last committed model.
+        fleet: all workers' machines; `fleet.deadline_s(b)` is T_d for a mean batch b.
+        model: the last committed model; after a crash that costs it, the initial one.
+        present: whether it is there, not crashed, gone or yet to join.
         evaluated: what evaluations look at: that, or the mean of all committed models.
         steps: local steps committed so far.
         samples: samples whose gradients have been computed so far.
@@ -181,28 +91,33 @@ class Worker:
         plane: Plane,
         network: Network,
         barrier: Barrier,
-        speeds: Speeds,
+        fleet: Fleet,
+        timing: Timing,
+        speed: Speed,
         timeline: Timeline,
+        rounds: list[int],
         horizon: int | None,
-        mean_speed_sps: float,
         committed: Callable[[], None],
-        memory_bps: float | None = None,
+        memory_bytes_per_s: float | None = None,
         average_iterates: bool = False,
     ) -> None:
         self.id, self.neighbours = id, list(neighbours)
         self.own_weight, self.weights = own_weight, list(weights)
-        self.horizon, self.mean_speed_sps = horizon, mean_speed_sps
+        self.horizon, self.fleet = horizon, fleet
         self.model = self.evaluated = plane.initial()
         self.steps = self.samples = 0
+        self.present = True
         self._env, self._plane, self._network = env, plane, network
-        self._barrier, self._speeds, self._timeline = barrier, speeds, timeline
+        self._barrier, self._speed, self._timeline = barrier, speed, timeline
+        self._timing, self._memory_bytes_per_s = timing, memory_bytes_per_s
         self._committed, self._average_iterates = committed, average_iterates
-        self._gradients = count()
-        self._compressions = count()
-        self._sent_until = 0.0
-        # An average reads the neighbours' models and one's own, and writes one.
-        bits = 32 * plane.parameters * (len(self.neighbours) + 2)
-        self._mix_s = bits / memory_bps if memory_bps else 0.0
+        # How many there were, and how many at the last commit: draws are named by these.
+        self._gradients = self._compressions = 0
+        self._kept = (0, 0)
+        #: The round that each worker is in.
+        self._rounds = rounds
+        #: What it waits for: the tag that it gathers, the barrier, or to be received.
+        self._waits: int | Literal["barrier", "received"] | None = None
 
     @property
     def now_s(self) -> float:
@@ -210,13 +125,35 @@ class Worker:
         return float(self._env.now)
 
     def initial_model(self) -> Ref:
-        """The model that all workers start from."""
-        return self._plane.initial()
+        """The model to begin with: the same for all workers; after a crash the last committed one.
+
+        A worker that comes back begins its generator anew; `faults.model = "reset"` makes it begin
+        with the initial model again.
+        """
+        return self.model
+
+    def rounds(self, *, catch_up: bool = False) -> Iterator[int]:
+        """The numbers of this worker's rounds: 0, 1, 2, ...
+
+        After a crash it begins the same round again.
+
+        Args:
+            catch_up: skip the rounds that all neighbours have left behind: for a method that goes
+                on without those who are late.
+        """
+        while True:
+            if catch_up:
+                self._rounds[self.id] = max(
+                    self._rounds[self.id], max(self._rounds[j] for j in self.neighbours)
+                )
+            yield self._rounds[self.id]
+            self._rounds[self.id] += 1
 
     def compute(self, model: Ref, batch: int) -> Generator[simpy.Event, Any, Ref]:
-        """Takes batch / V simulated seconds and gives the mean gradient over so many samples."""
-        step = next(self._gradients)
-        return (yield from self._compute(model, step, batch, batch / self._speeds.at(step)))
+        """Takes as long as the machine needs and gives the mean gradient over so many samples."""
+        work_s = self._timing.seconds(batch)
+        duration_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
+        return (yield from self._compute(model, batch, duration_s))
 
     def compute_until(
         self, model: Ref, deadline_s: float
@@ -224,64 +161,122 @@ class Worker:
         """Takes deadline_s simulated seconds and gives a gradient over what was done by then.
 
         Returns:
-            The mean gradient over floor(V * deadline_s) samples (zero if there are none), and
-            that number.
+            The mean gradient over the samples that the machine got through (zero if there are
+            none), and their number.
         """
-        step = next(self._gradients)
+        work_s = self._speed.work_s(self._gradients, self._env.now, deadline_s)
         # The tolerance keeps 0.57 s at 100 samples/s at 57 samples: the product is 56.99...9.
-        batch = floor(self._speeds.at(step) * deadline_s * (1 + 1e-12))
-        return (yield from self._compute(model, step, batch, deadline_s)), batch
+        batch = floor(self._timing.samples(work_s) * (1 + 1e-12))
+        return (yield from self._compute(model, batch, deadline_s)), batch
 
     def _compute(
-        self, model: Ref, step: int, batch: int, duration_s: float
+        self, model: Ref, batch: int, duration_s: float
     ) -> Generator[simpy.Event, Any, Ref]:
+        step, start_s = self._gradients, self._env.now
         gradient = self._plane.gradient(model, self.id, step, self.samples, batch)
-        start_s = self._env.now
-        yield self._env.timeout(duration_s)
+        self._gradients += 1
+        try:
+            # A machine that stands still for ever is never done.
+            yield self._env.event() if isinf(duration_s) else self._env.timeout(duration_s)
+        except simpy.Interrupt:
+            self._timeline.compute(self.id, start_s, self._env.now, step, 0)
+            raise
         self.samples += batch
         self._timeline.compute(self.id, start_s, self._env.now, step, batch)
         return gradient
 
-    def compress(self, model: Ref, compressor: Compressor | None = None) -> Message:
-        """The model as it will arrive, and its exact size; left out, 32-bit floats."""
+    def compress(
+        self, model: Ref, compressor: Compressor | None = None
+    ) -> Generator[simpy.Event, Any, Message]:
+        """Gives the model as it will arrive, and its exact size; left out, 32-bit floats.
+
+        Takes the time that reading the model and writing the message takes, where the cluster has
+        `charge_memory`; else none.
+        """
         compressor = compressor or NoCompressor()
-        step = next(self._compressions)
+        step = self._compressions
+        self._compressions += 1
         content = self._plane.compress(model, compressor, self.id, step)
-        return Message(content, compressor.sent_bits(self._plane.parameters))
+        message = Message(content, compressor.sent_bits(self._plane.parameters))
+        if self._memory_bytes_per_s is not None and not isinstance(compressor, NoCompressor):
+            touched = 4 * self._plane.parameters + message.size_bits / 8
+            start_s = self._env.now
+            yield self._env.timeout(touched / self._memory_bytes_per_s)
+            self._timeline.compress(self.id, start_s, self._env.now, self.steps)
+        return message
 
     def broadcast(self, message: Message, tag: int) -> None:
         """Sends to all neighbours, who `gather` it under the tag; takes no time of the worker's."""
-        self._sent_until = self._network.broadcast(self.id, message.content, message.size_bits, tag)
+        self._network.broadcast(self.id, message.content, message.size_bits, tag)
 
-    def gather(self, tag: int) -> Generator[simpy.Event, Any, Received]:
-        """Waits until the messages of all neighbours under this tag have arrived."""
-        start_s = self._env.now
-        messages = yield from self._network.gather(self.id, tag)
+    def gather(
+        self, tag: int, timeout_s: float | None = None
+    ) -> Generator[simpy.Event, Any, Received]:
+        """Waits until the messages of all neighbours under this tag have arrived.
+
+        Args:
+            tag: at least that of the last call.
+            timeout_s: after so long it goes on with those that have arrived; None waits for all.
+        """
+        start_s, self._waits = self._env.now, tag
+        timeout_s = inf if timeout_s is None else timeout_s
+        try:
+            messages = yield from self._network.gather(self.id, tag, timeout_s)
+        except simpy.Interrupt:
+            self._waited(start_s)
+            raise
         self._waited(start_s)
+        if timeout_s < inf:
+            return Received.some(self.neighbours, messages)
         return Received(self.neighbours, messages)
 
     def barrier(self) -> Waiting:
         """Waits until all workers have come here."""
-        start_s = self._env.now
-        yield self._barrier.arrive()
+        start_s, self._waits = self._env.now, "barrier"
+        try:
+            newest = yield self._barrier.arrive(self.id, self._rounds[self.id])
+        except simpy.Interrupt:
+            self._waited(start_s)
+            raise
         self._waited(start_s)
+        # All go on together: who has missed rounds leaves them out.
+        self._rounds[self.id] = newest
+
+    def waits_for(self) -> list[int] | None:
+        """Whom it waits for; None where it waits for nobody."""
+        match self._waits:
+            case None:
+                return None
+            case "barrier":
+                return self._barrier.missing()
+            case "received":
+                return self.neighbours
+            case tag:
+                return self._network.missing(self.id, tag)
 
     def _waited(self, start_s: float) -> None:
+        self._waits = None
         # While a worker's own message goes out it is sending, not idle.
-        start_s = max(start_s, self._sent_until)
+        start_s = max(start_s, self._network.sent_until_s(self.id))
         if self._env.now > start_s:
             self._timeline.wait(self.id, start_s, self._env.now, self.steps)
 
-    def send(self, message: Message) -> Waiting:
-        """Sends to all neighbours, who read the `newest`; waits until all have received it."""
-        left, arrives = self._network.post(
-            self.id, message.content, message.size_bits, self.steps, replace=False
-        )
-        self._sent_until = left
-        start_s = self._env.now
-        if arrives > start_s:
-            yield self._env.timeout(arrives - start_s)
+    def send(self, message: Message, timeout_s: float | None = None) -> Waiting:
+        """Sends to all neighbours, who read the `newest`; waits until all have received it.
+
+        Args:
+            message: what to send.
+            timeout_s: after so long it goes on; None waits for all.
+        """
+        start_s, self._waits = self._env.now, "received"
+        timeout_s = inf if timeout_s is None else timeout_s
+        content, size_bits = message
+        try:
+            yield from self._network.send(self.id, content, size_bits, self.steps, timeout_s)
+        except simpy.Interrupt:
             self._waited(start_s)
+            raise
+        self._waited(start_s)
 
     def send_when_free(self, message: Message) -> None:
         """Sends to all neighbours, who read the `newest`; takes no time of the worker's.
@@ -289,7 +284,7 @@ class Worker:
         On a link that is still busy the message waits, and takes the place of an older one that
         waits already.
         """
-        self._network.post(self.id, message.content, message.size_bits, self.steps, replace=True)
+        self._network.post(self.id, message.content, message.size_bits, self.steps)
 
     def newest(self, *, instant: bool = False) -> Received:
         """The newest model of each neighbour that has arrived; the initial one before that.
@@ -302,13 +297,24 @@ class Worker:
     def mix(self, own: Ref, neighbours: Received) -> Generator[simpy.Event, Any, Ref]:
         """Gives w_ii * own + sum_j w_ij * neighbours[j].
 
-        Takes as long as the cluster's `memory_bps` says, without that no time.
+        The weights of neighbours that are absent go to the own model: rows of W still sum to 1, and
+        where absence is mutual, columns too. Takes the time that reading all these models and
+        writing one takes, where the cluster has `charge_memory`; else none.
         """
-        if self._mix_s:
+        if self._memory_bytes_per_s is not None:
+            touched = 4 * self._plane.parameters * (len(neighbours) + 2)
             start_s = self._env.now
-            yield self._env.timeout(self._mix_s)
+            yield self._env.timeout(touched / self._memory_bytes_per_s)
             self._timeline.average(self.id, start_s, self._env.now, self.steps)
-        return self._plane.mix(self.own_weight, own, self.weights, neighbours.messages)
+        own_weight, weights = self.own_weight, self.weights
+        if neighbours.absent:
+            there = set(neighbours.workers)
+            pairs = list(zip(self.neighbours, self.weights, strict=True))
+            own_weight += sum(w for j, w in pairs if j not in there)
+            weights = [w for j, w in pairs if j in there]
+        if not weights:
+            return own_weight * own
+        return self._plane.mix(own_weight, own, weights, neighbours.messages)
 
     def record(self, ref: Ref) -> Ref:
         """Gives the ref back, to be computed once: for a state that lasts, such as a momentum.
@@ -335,8 +341,32 @@ class Worker:
         self._plane.record(model, self.id)
         self.model = model
         self.steps += 1
+        self._kept = (self._gradients, self._compressions)
         if self._average_iterates and self.steps > 1:
             share = 1 / self.steps  # the mean of t models, from that of t - 1
             model = self.record(self.evaluated + share * (model - self.evaluated))
         self.evaluated = model
         self._committed()
+
+    def leave(self, *, excused: bool) -> None:
+        """The worker crashes or goes; what it was at is lost.
+
+        Args:
+            excused: whether the others' barrier opens without it.
+        """
+        self.present = False
+        self._waits = None
+        # Draws are named by these: what it does again has the same samples and the same speed.
+        self._gradients, self._compressions = self._kept
+        self._barrier.leave(self.id, excused=excused)
+
+    def come_back(self, *, reset: bool) -> None:
+        """The worker joins or comes back.
+
+        Args:
+            reset: with the initial model instead of its own.
+        """
+        self.present = True
+        self._barrier.come_back(self.id)
+        if reset:
+            self.model = self.evaluated = self._plane.initial()

@@ -10,36 +10,41 @@ import pandas as pd
 from pydantic import ValidationError
 
 from desim.algorithms.base import Algorithm
-from desim.clock.compute.base import Compute
-from desim.clock.links.base import Link, LinkModel
-from desim.clock.links.dedicated import DedicatedLink
+from desim.clock.faults import Faults
+from desim.clock.links.base import Link, LinkModel, Site
+from desim.clock.links.dedicated import Cable
+from desim.clock.stragglers.base import PerStep
 from desim.clock.timeline import KINDS, Columns
+from desim.outcome import Outcome
 from desim.registry import Member, members
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
-from desim.simulation import Outcome, Simulation
+from desim.simulation import Simulation
 from desim.streams import Streams
 from desim.tensors.problem import Problem
 
 Table = Mapping[str, Any]
 
 #: What keeps the clock simple: one sample a second, messages that take no time.
-UNIT_SPEED = {"kind": "constant", "speed_sps": 1.0}
+UNIT_SPEED = "none"
 INSTANT = {"kind": "dedicated", "bandwidth_bps": float("inf")}
 
 
-class GivenSpeeds(Compute):
+class GivenSpeeds(PerStep):
     """Worker i's speed at its k-th step: table[i][k mod its length], in samples/s."""
 
-    speeds: tuple[tuple[float, ...], ...]
+    table_of_speeds: tuple[tuple[float, ...], ...]
 
-    def speeds_sps(
+    def speeds(
         self, streams: Streams, worker: int, steps: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float64]:
-        row = np.array(self.speeds[worker])
+        row = np.array(self.table_of_speeds[worker])
         return row[steps % len(row)]
 
-    def mean_speed_sps(self) -> float:
-        return float(np.mean([np.mean(row) for row in self.speeds]))
+    def mean_speed(self) -> float:
+        return float(np.mean([np.mean(row) for row in self.table_of_speeds]))
+
+    def mean_slowdown(self) -> float:
+        return float(np.mean([np.mean(1 / np.array(row)) for row in self.table_of_speeds]))
 
 
 class GivenLinks(LinkModel):
@@ -47,10 +52,13 @@ class GivenLinks(LinkModel):
 
     links: Mapping[tuple[int, int], tuple[float, float]]
 
-    def build(self, source: int, targets: Sequence[int], streams: Streams) -> list[Link]:
-        return [DedicatedLink(source, [j], *self.links[source, j]) for j in targets]
+    def build(self, site: Site) -> list[list[Link]]:
+        return [
+            [Cable(source, [j], *self.links[source, j]) for j in row]
+            for source, row in enumerate(site.neighbours)
+        ]
 
-    def times_s(self, size_bits: int) -> tuple[float, float]:
+    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
         times = [latency + size_bits / rate for latency, rate in self.links.values()]
         return min(times), max(times)
 
@@ -58,7 +66,7 @@ class GivenLinks(LinkModel):
 def speeds(*rows: float | Sequence[float]) -> GivenSpeeds:
     """One number, or a sequence over steps, per worker."""
     tables = (row if isinstance(row, Sequence) else [row] for row in rows)
-    return GivenSpeeds(speeds=tuple(tuple(map(float, table)) for table in tables))
+    return GivenSpeeds(table_of_speeds=tuple(tuple(map(float, table)) for table in tables))
 
 
 def problem(*, parameters: int = 4, samples: int = 100, **changes: Any) -> Problem:
@@ -76,9 +84,11 @@ def setting(
     workers: int = 3,
     topology: Any = "ring",
     mixing: Any = "metropolis",
-    compute: Any = UNIT_SPEED,
+    stragglers: Any = UNIT_SPEED,
+    hardware: Any = (),
     link: Any = INSTANT,
-    memory_bps: float | None = None,
+    charge_memory: bool = False,
+    faults: Table | None = None,
     stop: Table | None = None,
     evaluate: Table | None = None,
     seed: int = 0,
@@ -89,12 +99,18 @@ def setting(
         algorithm = Algorithm.parse({"step_size": {"kind": "constant", "alpha": 0.1}} | algorithm)
     return Setting(
         problem=problem,
-        cluster=Cluster(workers=workers, compute=compute, memory_bps=memory_bps),
+        cluster=Cluster(
+            workers=workers,
+            stragglers=stragglers,
+            hardware=hardware,
+            charge_memory=charge_memory,
+        ),
         network=Network(topology=topology, mixing=mixing, link=link),
         stop=Stop(**(stop or {"rounds": 3})),
         evaluate=Evaluate(**(evaluate or {"every_rounds": 10**6})),
         algorithm=algorithm,
         seed=seed,
+        faults=Faults(**faults) if faults else None,
     )
 
 

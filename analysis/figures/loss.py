@@ -1,6 +1,7 @@
 """Figure `loss-vs-time`: training loss against simulated time."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from analysis import style
 from analysis.style import Look
 
 _MOST_POINTS = 500
+# A trial that gave up ends in a mark: a cross where it diverged, a bar where it stalled.
+_ENDS = {"diverged": "x", "stalled": "|"}
 
 
 def loss_vs_time(
@@ -21,7 +24,8 @@ def loss_vs_time(
     """Mean over seeds with a band from the lowest to the highest.
 
     The mean runs for as long as all seeds of an algorithm run; a seed that goes on longer goes on
-    as a thin line. A diverged seed enters no mean: it is a thin line that ends in a cross.
+    as a thin line. A seed that diverged or stalled enters no mean: it is a thin line that ends in
+    a cross or a bar.
 
     Args:
         metrics: from `load`, of one sweep point.
@@ -31,33 +35,36 @@ def loss_vs_time(
     figure = style.new_figure(4.4)
     axes = figure.subplots()
     labels = list(metrics["algorithm"].unique())
-    diverged = finished.set_index("trial")["diverged_at_s"].dropna()
+    gave_up = finished[finished["status"].isin(_ENDS)].set_index("trial")
     tops, bottoms = [], []
     for place, label in enumerate(labels):
         own = metrics[(metrics["algorithm"] == label) & np.isfinite(metrics["train_loss"])]
         tops.append(own.groupby("trial")["train_loss"].first().max())
-        sound = own[~own["trial"].isin(diverged.index)]
+        sound = own[~own["trial"].isin(gave_up.index)]
         if not sound.empty:
             highest, lowest = _draw_mean(axes, sound, looks[label], place, len(labels))
             tops.append(highest)
             bottoms.append(lowest)
+        stalled = own[own["trial"].isin(gave_up.index[gave_up["status"] == "stalled"])]
+        if not stalled.empty:
+            bottoms.append(float(stalled["train_loss"].min()))
     # A diverged loss may be 1e30; the view belongs to the others.
     top = float(np.nanmax(tops)) if np.isfinite(tops).any() else 1.0
     limits = np.array([min(bottoms, default=top / 10), top])
     for label in labels:
-        rows = metrics[(metrics["algorithm"] == label) & metrics["trial"].isin(diverged.index)]
+        rows = metrics[(metrics["algorithm"] == label) & metrics["trial"].isin(gave_up.index)]
         for trial, run in rows.groupby("trial"):
-            _draw_diverged(axes, run, float(diverged[trial]), float(limits[1]), looks[label])
+            _draw_given_up(axes, run, gave_up.loc[trial], float(limits[1]), looks[label])
     style.loss_axis(axes, "y", limits)
     _leave_room(axes, limits)
     axes.set_xlim(left=0)
     axes.set_xlabel("simulated time [s]")
     axes.set_ylabel("training loss")
     handles = style.curve_handles(looks, labels)
-    caption = style.seeds_caption(finished)
-    if len(diverged):
-        handles.append(Line2D([], [], color=style.GREY, marker="x", lw=0.8, label="diverged"))
-        caption += ", without the diverged"
+    for kind, end in _ENDS.items():
+        if kind in set(gave_up["status"]):
+            handles.append(Line2D([], [], color=style.GREY, marker=end, mew=2, lw=0.8, label=kind))
+    caption = style.seeds_caption(finished) + style.left_out(finished)
     style.legend_above(figure, handles, caption)
     return figure
 
@@ -101,18 +108,25 @@ def common_grid(axes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return union if len(union) <= _MOST_POINTS else np.linspace(first, last, _MOST_POINTS)
 
 
-def _draw_diverged(axes: Axes, run: pd.DataFrame, at_s: float, top: float, look: Look) -> None:
+def _draw_given_up(
+    axes: Axes, run: pd.DataFrame, trial: "pd.Series[Any]", top: float, look: Look
+) -> None:
     sound = run[np.isfinite(run["train_loss"])]
     loss = np.minimum(sound["train_loss"].to_numpy(dtype=float), top)
     last = loss[-1] if len(loss) else top
+    at_s = trial["diverged_at_s"] if trial["status"] == "diverged" else run["time_s"].iloc[-1]
     # Once above the view the line runs along its top, so that it leads to the cross.
     time_s, seen = [*sound["time_s"], at_s], [*loss, last]
     axes.plot(time_s, seen, color=look.colour, linestyle=look.dashes, lw=0.9)
-    axes.plot([at_s], [last], color=look.colour, marker="x", ms=8, mew=2.2, zorder=5)
+    axes.plot(
+        [at_s], [last], color=look.colour, marker=_ENDS[trial["status"]], ms=9, mew=2.2, zorder=5
+    )
 
 
 def _leave_room(axes: Axes, limits: NDArray[np.float64]) -> None:
     low, high = limits
+    if low == high:  # nothing happened: matplotlib leaves room of its own
+        return
     if axes.get_yscale() == "log":
         room = (high / low) ** 0.05
         axes.set_ylim(low / room, high * room)

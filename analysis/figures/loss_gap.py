@@ -18,8 +18,8 @@ from analysis.style import Look
 def loss_gaps(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:
     """The training loss less the optimal one, where a trial has one.
 
-    Between two evaluations the gap is taken as linear in the number of rounds. A diverged trial is
-    left out, and a curve ends where the first of its seeds ends.
+    Between two evaluations the gap is taken as linear in the number of rounds. A trial that
+    diverged or stalled is left out, and a curve ends where the first of its seeds ends.
 
     Args:
         metrics, finished: from `curves`.
@@ -28,7 +28,7 @@ def loss_gaps(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:
         One row per algorithm and number of rounds after the start, with `gap`, `gap_low` and
         `gap_high`: mean, least and most over seeds. No rows where no optimum is known.
     """
-    known = finished[finished["optimal_loss"].notna() & (finished["status"] != "diverged")]
+    known = finished[finished["optimal_loss"].notna() & (finished["status"] == "finished")]
     frames = []
     for label, trials in known.groupby("algorithm", sort=False):
         runs = []
@@ -92,10 +92,9 @@ def loss_gap_vs_rounds(
     style.loss_axis(axes, "y", gaps[["gap_low", "gap_high"]].to_numpy(dtype=float))
     axes.set_xlabel("rounds")
     axes.set_ylabel("training loss - optimal loss")
-    drawn = finished[finished["status"] != "diverged"]
+    drawn = finished[finished["status"] == "finished"]
     caption = style.seeds_caption(drawn[drawn["algorithm"].isin(labels)])
-    caption += "" if len(drawn) == len(finished) else ", without the diverged"
-    style.legend_above(figure, handles, caption)
+    style.legend_above(figure, handles, caption + style.left_out(finished))
     return figure
 
 

@@ -67,7 +67,8 @@ def losses_at(metrics: pd.DataFrame, key: str, time_s: float) -> pd.DataFrame:
     """The training loss at one time for each algorithm and value of a sweep key.
 
     Between the two evaluations around that time the loss is taken as linear in time; before the
-    first one it isn't known.
+    first one it isn't known. A trial that stalled stays at its last loss, since nothing changes any
+    more.
 
     Args:
         metrics: from `curves`; all its other sweep keys constant.

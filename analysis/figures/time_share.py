@@ -8,8 +8,9 @@ from matplotlib.patches import Patch
 
 from analysis import style
 from analysis.figures.timeline import BARS
-from analysis.time_shares import OTHER, PRIORITY
+from analysis.time_shares import OTHER
 
+_ORDER = ("compute", "average", "compress", "send", "wait", "down", OTHER)
 _OTHER_BAR: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.5", "linewidth": 0.5}
 
 
@@ -19,12 +20,12 @@ def time_share(shares: pd.DataFrame) -> Figure:
     Args:
         shares: from `time_shares`, of one sweep point.
     """
-    means = shares.groupby("algorithm", sort=False)[[*PRIORITY, OTHER]].mean() * 100
+    means = shares.groupby("algorithm", sort=False)[[*_ORDER]].mean() * 100
     figure = style.new_figure(1.5 + 0.45 * len(means))
     axes = figure.subplots()
     handles = []
     left = pd.Series(0.0, index=means.index)
-    for kind in (*PRIORITY, OTHER):
+    for kind in _ORDER:
         if means[kind].max() < 0.05:
             continue
         bar = BARS.get(kind, _OTHER_BAR)
@@ -37,7 +38,7 @@ def time_share(shares: pd.DataFrame) -> Figure:
                 box = None if kind == "compute" else {"fc": "white", "ec": "none", "pad": 1.5}
                 middle = start + share / 2
                 axes.text(middle, place, f"{share:.0f}", ha="center", va="center", bbox=box, **ink)
-        handles.append(Patch(label="cut off or absent" if kind == OTHER else kind, **bar))
+        handles.append(Patch(label="cut off" if kind == OTHER else kind, **bar))
         left = left + means[kind]
     axes.invert_yaxis()
     axes.set_xlim(0, 100)

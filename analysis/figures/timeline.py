@@ -14,8 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from analysis import style
+from analysis.broadcasts import joined
 from analysis.results import load_timeline
 
 ROUNDS = 3
@@ -28,9 +30,16 @@ _MANY_STEPS = 15  # in a lane; their ticks are thinner
 BARS: Mapping[str, dict[str, Any]] = {
     "wait": {"facecolor": "0.95", "edgecolor": "0.72", "hatch": "....", "linewidth": 0.5},
     "send": {"facecolor": "#f2c14e", "edgecolor": "#9a6700", "hatch": "//////", "linewidth": 0.5},
+    "down": {"facecolor": "0.82", "edgecolor": "0.35", "hatch": "\\\\\\\\", "linewidth": 0.5},
+    "compress": {"facecolor": "#a5d3b2", "edgecolor": "#2d6a43", "hatch": "||||", "linewidth": 0.5},
     "average": {"facecolor": "#d98bb9", "edgecolor": "#7a2f5c", "hatch": "xxxx", "linewidth": 0.5},
     "compute": {"facecolor": "#0173b2", "edgecolor": "white", "linewidth": 0.5},
 }
+#: In the legend only where they are: most clusters do these in no time, and know no faults.
+_RARE = ("average", "compress", "down")
+MESSAGES = ("receive", "lose")
+_DOT: Mapping[str, Any] = {"color": style.GREY, "ls": "", "marker": ".", "ms": 2.2}
+_CROSS: Mapping[str, Any] = {"color": "#c1121f", "ls": "", "marker": "x", "ms": 4, "mew": 1.1}
 
 
 def timeline(
@@ -44,7 +53,7 @@ def timeline(
 
     The workers are the same in every panel, evenly spaced from the slowest to the fastest. A dark
     tick closes a step: the worker goes on from its new model. Dots under a lane are messages that
-    arrive.
+    arrive, crosses ones that are lost on their way to it.
 
     Args:
         folder: what `desim run` wrote.
@@ -61,7 +70,7 @@ def timeline(
     panels = np.atleast_1d(figure.subplots(len(shown), 1, sharex=True))
     kinds: set[str] = set()
     for axes, row in zip(panels, shown.to_dict("records"), strict=True):
-        spans = load_timeline(folder, row["trial"], workers=chosen, until_s=end_s)
+        spans = joined(load_timeline(folder, row["trial"], workers=chosen, until_s=end_s))
         kinds |= set(spans["kind"])
         for lane, worker in enumerate(chosen):
             _draw_lane(axes, spans[spans["worker"] == worker], lane, end_s)
@@ -84,71 +93,115 @@ def timeline(
 
 def window_s(metrics: pd.DataFrame, shown: pd.DataFrame) -> float:
     """Simulated s that `ROUNDS` rounds of the slowest method take on average, if readable."""
-    last = metrics[metrics["trial"].isin(shown["trial"])].groupby("trial").last()
+    # Who stalled went no further: that time says nothing about its pace, unless there is no other.
+    going = shown[shown["status"] != "stalled"]
+    drawn = shown if going.empty else going
+    last = metrics[metrics["trial"].isin(drawn["trial"])].groupby("trial").last()
     paces = (last["time_s"] / last["round"])[last["round"] > 0]
     if paces.empty:
-        return float(shown["time_s"].max())
+        return float(shown["time_s"].max()) or 1.0
     # Where methods differ a hundredfold the fast ones would blur; one slow round is then enough.
     readable_s = max(paces.max(), _MOST_ROUNDS * paces.min())
     return float(min(ROUNDS * paces.max(), readable_s))
 
 
 def spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count: int) -> list[int]:
-    """Workers from the slowest to the fastest in samples per second, evenly spaced by rank."""
+    """Workers from the slowest to the fastest in samples per second, evenly spaced by rank.
+
+    If any are away for a while, so is one of those chosen.
+    """
     spans = load_timeline(
         folder,
         trial["trial"],
-        kinds=["compute"],
+        kinds=["compute", "down"],
         until_s=until_s,
-        columns=("worker", "start_s", "end_s", "samples"),
+        columns=("worker", "kind", "start_s", "end_s", "samples"),
     )
     spans["busy_s"] = spans["end_s"] - spans["start_s"]
-    sums = spans.groupby("worker")[["samples", "busy_s"]].sum()
-    speed_sps = sums["samples"] / sums["busy_s"]
+    away = spans[spans["kind"] == "down"]
+    # What a crash cut off has a time but no samples, and says nothing about a speed.
+    crashes = pd.MultiIndex.from_frame(away[["worker", "start_s"]])
+    cut = pd.MultiIndex.from_frame(spans[["worker", "end_s"]]).isin(crashes)
+    whole = (spans["kind"] == "compute") & ~(cut & (spans["samples"] == 0))
+    sums = spans[whole].groupby("worker")[["samples", "busy_s"]].sum()
+    speed_sps = (sums["samples"] / sums["busy_s"]).reindex(
+        sorted(spans["worker"].unique()), fill_value=0.0
+    )
     ranked = speed_sps.sort_values(kind="stable").index.to_numpy()
     places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
+    gone = np.flatnonzero(np.isin(ranked, away["worker"]))
+    if len(gone) and not np.isin(places, gone).any():
+        gaps = np.abs(places[:, None] - gone)
+        lane, nearest = np.unravel_index(gaps.argmin(), gaps.shape)
+        places[lane] = gone[nearest]
     return [int(ranked[place]) for place in places]
+
+
+def new_models_s(spans: pd.DataFrame) -> NDArray[np.float64]:
+    """When a worker's steps begin, but the first: it goes on from a new model.
+
+    Args:
+        spans: one worker's rows of a timeline.
+    """
+    work = spans[~spans["kind"].isin((*MESSAGES, "send"))]
+    sends = spans[spans["kind"] == "send"]
+    computes = spans[spans["kind"] == "compute"]
+    # A method that sends first begins its steps with that. Others number what they send by rounds,
+    # which run ahead of the steps where a worker has been away.
+    own = pd.concat([work, sends]) if _first(sends) < _first(computes) else work
+    begins_s: NDArray[np.float64] = own.groupby("step")["start_s"].min().to_numpy(dtype=float)
+    return begins_s[1:]
+
+
+def _first(rows: pd.DataFrame) -> float:
+    return float(rows["start_s"].min()) if len(rows) else np.inf
 
 
 def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: int, end_s: float) -> None:
     top = lane - _LANE / 2
-    compute = spans[spans["kind"] == "compute"]
     for order, (kind, bar) in enumerate(BARS.items()):
         rows = spans[spans["kind"] == kind]
         axes.broken_barh(_extents(rows), (top, _LANE), zorder=2 + order, **bar)
-    # A worker that goes on computing while it sends: the sending shows as a strip on its bar.
-    sends = spans[spans["kind"] == "send"]
-    beside = [
-        bool(((compute["start_s"] < row.end_s) & (compute["end_s"] > row.start_s)).any())
-        for row in sends.itertuples()
-    ]
+    # A worker that does something else while it sends: the sending shows as a strip on that.
+    busy = spans[spans["kind"].isin(("compute", "average", "compress", "down"))]
+    beside = _common(_extents(busy), _extents(spans[spans["kind"] == "send"]))
+    above = 2 + len(BARS)
     strip = (lane + _LANE / 6, _LANE / 3)
-    axes.broken_barh(_extents(sends[beside]), strip, zorder=6, **BARS["send"])
-    # A step begins, be it with sending or with computing, when the last one has given a new model.
-    own = spans[spans["kind"] != "receive"]
-    closed_s = own.groupby("step")["start_s"].min().iloc[1:]
+    axes.broken_barh(beside, strip, zorder=above, **BARS["send"])
+    closed_s = new_models_s(spans)
     ink = 1.8 if len(closed_s) <= _MANY_STEPS else 0.9
-    axes.vlines(closed_s, lane - 0.44, lane + 0.40, color="black", lw=ink, zorder=7)
-    received_s = spans.loc[spans["kind"] == "receive", "end_s"].to_numpy(dtype=float)
-    arrived_s = np.unique((received_s / end_s * _DOTS).round()) * end_s / _DOTS
-    level = np.full(len(arrived_s), lane + 0.44)
-    axes.plot(arrived_s, level, ls="", marker=".", ms=2.2, color=style.GREY, zorder=4)
+    axes.vlines(closed_s, lane - 0.44, lane + 0.40, color="black", lw=ink, zorder=above + 1)
+    for kind, mark in zip(MESSAGES, (_DOT, _CROSS), strict=True):
+        passed_s = spans.loc[spans["kind"] == kind, "end_s"].to_numpy(dtype=float)
+        seen_s = np.unique((passed_s / end_s * _DOTS).round()) * end_s / _DOTS
+        level = np.full(len(seen_s), lane + 0.44)
+        axes.plot(seen_s, level, zorder=above + 2, **mark)
 
 
 def _extents(rows: pd.DataFrame) -> list[tuple[float, float]]:
     return list(zip(rows["start_s"], rows["end_s"] - rows["start_s"], strict=True))
 
 
+def _common(some: list[tuple[float, float]], others: list[tuple[float, float]]) -> list[Any]:
+    """Where an interval of some and one of the others go on at once, as (start, length)."""
+    pairs = [
+        (max(start, begin), min(start + length, begin + width))
+        for start, length in some
+        for begin, width in others
+    ]
+    return [(start, end - start) for start, end in dict.fromkeys(pairs) if start < end]
+
+
 def _handles(kinds: set[str]) -> list[Patch | Line2D]:
     bars: list[Patch | Line2D] = [
         Patch(label=kind, **bar)
         for kind, bar in reversed(list(BARS.items()))
-        if kind in kinds or kind != "average"  # most clusters average in no time
+        if kind in kinds or kind not in _RARE
     ]
     tick: dict[str, Any] = {"color": "black", "ls": "", "marker": "|", "ms": 12, "mew": 1.8}
-    dots: dict[str, Any] = {"color": style.GREY, "ls": "", "marker": ".", "ms": 4}
-    return [
-        *bars,
+    marks = [
         Line2D([], [], label="new model", **tick),
-        Line2D([], [], label="arrival", **dots),
+        Line2D([], [], label="arrival", **{**_DOT, "ms": 4}),
     ]
+    lost = [Line2D([], [], label="lost message", **_CROSS)] if "lose" in kinds else []
+    return [*bars, *marks, *lost]

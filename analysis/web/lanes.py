@@ -7,12 +7,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.timeline import WORKERS, spread_by_speed, window_s
+from analysis.broadcasts import joined
+from analysis.figures.timeline import (
+    BARS,
+    MESSAGES,
+    WORKERS,
+    new_models_s,
+    spread_by_speed,
+    window_s,
+)
 from analysis.results import at_point, load_timeline, sweep_points
-from analysis.web.words import listed, number
+from analysis.web.phrases import listed, number
 
-#: Intervals in the order of their codes in the page.
-KINDS = ("wait", "send", "average", "compute")
+#: Intervals in the order of their codes in the page; later ones are drawn over earlier ones.
+KINDS = tuple(BARS)
 #: So many numbers stand for an interval.
 SPAN = 5
 #: Intervals and arrivals in a page, at about 20 bytes each.
@@ -38,7 +46,8 @@ def scenes(
         Tables of plain values: `name, seed, end_s` (of what is held), `whole` (whether that is
         all), `view_s` (what to show first) and `panels`, each with `label, trial, lanes`; a lane
         has `worker, spans` (flat: code of the kind, start in s, length in s, step, samples or
-        bits) and `arrivals` (in s).
+        bits), and, in s, `steps` (when it goes on from a new model), `arrivals` and `losses`
+        (of messages to it).
     """
     points = sweep_points(finished)[:MOST_SCENES]
     return [
@@ -62,7 +71,7 @@ def _scene(
     timelines = []
     for trial in shown["trial"]:
         # Each one is read as far as the one before it allows.
-        rows = load_timeline(folder, trial, workers=chosen, until_s=end_s)
+        rows = joined(load_timeline(folder, trial, workers=chosen, until_s=end_s))
         rows = _distinct(rows).sort_values("start_s", kind="stable")
         if len(rows) > each:
             end_s = float(rows["start_s"].iloc[each])
@@ -86,16 +95,23 @@ def _scene(
     }
 
 
+def kinds_in(shown: list[dict[str, Any]]) -> set[str]:
+    """The kinds of interval in scenes, and "lose" where a message is lost."""
+    lanes = [lane for scene in shown for panel in scene["panels"] for lane in panel["lanes"]]
+    lost = {"lose"} if any(lane["losses"] for lane in lanes) else set()
+    return lost | {KINDS[int(code)] for lane in lanes for code in lane["spans"][::SPAN]}
+
+
 def _distinct(rows: pd.DataFrame) -> pd.DataFrame:
-    """Messages that arrive together are one mark."""
-    received = rows["kind"] == "receive"
-    arrivals = rows[received].drop_duplicates(["worker", "end_s"])
-    return pd.concat([rows[~received], arrivals])
+    """Messages that arrive, or are lost, together are one mark."""
+    passing = rows["kind"].isin(MESSAGES)
+    marks = rows[passing].drop_duplicates(["worker", "kind", "end_s"])
+    return pd.concat([rows[~passing], marks])
 
 
 def _lane(rows: pd.DataFrame, worker: int, end_s: float, digits: int) -> dict[str, Any]:
     rows = rows[rows["start_s"] <= end_s]
-    own = rows[rows["kind"] != "receive"]
+    own = rows[~rows["kind"].isin(MESSAGES)]
     # As a float, each whole number would be written with a point and a zero.
     spans: list[float] = []
     for kind, start_s, stop_s, step, samples, bits in zip(
@@ -105,9 +121,15 @@ def _lane(rows: pd.DataFrame, worker: int, end_s: float, digits: int) -> dict[st
         amount = samples if kind == "compute" else bits
         length_s = round(stop_s - start_s, digits)
         spans += [KINDS.index(kind), round(start_s, digits), length_s, int(step), int(amount)]
-    arrived_s = rows.loc[rows["kind"] == "receive", "end_s"].to_numpy(dtype=float)
+
+    def ends(kind: str) -> list[float]:
+        passed_s = rows.loc[rows["kind"] == kind, "end_s"].to_numpy(dtype=float)
+        return [float(time_s) for time_s in np.unique(passed_s[passed_s <= end_s].round(digits))]
+
     return {
         "worker": worker,
         "spans": spans,
-        "arrivals": np.unique(arrived_s[arrived_s <= end_s].round(digits)).tolist(),
+        "steps": new_models_s(rows).round(digits).tolist(),
+        "arrivals": ends("receive"),
+        "losses": ends("lose"),
     }

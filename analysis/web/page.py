@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,11 +15,18 @@ from analysis.files import whole
 from analysis.horizons import curves
 from analysis.report import report
 from analysis.results import scenario, sweep_points, trials, unfinished
-from analysis.summary import round_times, summary, summary_cells
-from analysis.web.lanes import KINDS, SPAN, scenes
+from analysis.summary import (
+    divergence_lines,
+    round_times,
+    stall_lines,
+    summary,
+    summary_cells,
+)
+from analysis.web.lanes import KINDS, kinds_in, scenes
+from analysis.web.phrases import listed
 from analysis.web.provenance import provenance
 from analysis.web.vector import inlined
-from analysis.web.words import listed, methods, sentences
+from analysis.web.words import methods, sentences
 
 # What each figure shows, in words for those who can't see it; by the beginning of its name.
 _FIGURES = {
@@ -53,7 +60,7 @@ _FIGURES = {
     ),
     "time-share": (
         "Where the workers' time went",
-        "One bar per method, divided into computing, averaging, sending, waiting and other time.",
+        "One bar per method, divided into computing, sending, waiting and the like.",
     ),
     "speedup-vs-": (
         "Time to target and speedup against",
@@ -137,22 +144,16 @@ def _rendered(
         sentences=sentences(described),
         methods=methods(described),
         tables=_tables(root, metrics, baseline, targets),
-        notes=_diverged(finished),
+        notes=[*divergence_lines(finished), *stall_lines(trials(root))],
         pictures=_pictures(paths),
-        timeline={"scenes": shown},
-        averaging=_averaging(shown),
+        timeline={"kinds": KINDS, "scenes": shown},
+        kinds=kinds_in(shown),
         points=len(sweep_points(finished)),
         provenance=provenance(root, finished),
         style=own("page.css"),
         script=script,
         script_hash=_hash(script),
     )
-
-
-def _averaging(shown: Sequence[dict[str, Any]]) -> bool:
-    """Whether some interval of the timeline is one of averaging."""
-    lanes = [lane for scene in shown for panel in scene["panels"] for lane in panel["lanes"]]
-    return any(KINDS.index("average") in lane["spans"][::SPAN] for lane in lanes)
 
 
 def _hash(script: str) -> str:
@@ -186,11 +187,6 @@ def _table(title: str, cells: pd.DataFrame) -> Table:
     asked = cells[heads[: heads.index("algorithm")]]
     begins = (asked != asked.shift()).any(axis=1).tolist()
     return Table(title, heads, list(zip(begins, cells.to_numpy().tolist(), strict=True)))
-
-
-def _diverged(finished: pd.DataFrame) -> list[str]:
-    rows: list[dict[str, Any]] = finished[finished["status"] == "diverged"].to_dict("records")
-    return [f"{row['trial']} diverged at {row['diverged_at_s']:.4g} simulated s." for row in rows]
 
 
 def _pictures(paths: Sequence[Path]) -> list[Picture]:

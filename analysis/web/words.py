@@ -1,12 +1,12 @@
 """A scenario in words, from its resolved tables; what isn't known by name is told key by key."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from analysis.results import label_of
-
-_UNITS = {"s": "s", "bps": "bit/s", "bits": "bits", "sps": "samples/s"}
+from analysis.web.cluster import cluster
+from analysis.web.network import faults, network
+from analysis.web.phrases import further, listed, number, phrase
 
 
 def sentences(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -16,8 +16,9 @@ def sentences(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
         scenario: from `results.scenario`; a table that is missing is left out.
     """
     told = {
-        "Cluster": _cluster(scenario.get("cluster", {})),
-        "Network": _network(scenario.get("network", {})),
+        "Cluster": cluster(scenario.get("cluster", {})),
+        "Network": network(scenario.get("network", {})),
+        "Faults": faults(scenario.get("faults", {})),
         "Problem": _problem(scenario.get("problem", {})),
         "End": _end(scenario.get("stop", {}), scenario.get("evaluate", {})),
         "Seeds": _seeds(scenario.get("seeds", [])),
@@ -31,58 +32,17 @@ def methods(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(label_of(entry), _method(entry)) for entry in scenario.get("algorithms", [])]
 
 
-def listed(words: list[str]) -> str:
-    """`listed(["a", "b", "c"]) == "a, b and c"`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _cluster(table: Mapping[str, Any]) -> str:
-    law = table.get("compute", {})
-    if not table:
-        return ""
-    match law:
-        case {"kind": "uniform-speed", "low": low, "high": high}:
-            speed = (
-                f"Each computes at between {number(low)} and {number(high)} samples/s, "
-                "drawn anew at every step."
-            )
-        case {"kind": "constant", "speed_sps": speed_sps}:
-            speed = f"Each computes {number(speed_sps)} samples/s at every step."
-        case _:
-            speed = f"Their compute speed: {phrase(law)}."
-    memory = table.get("memory_bps")
-    cost = f" Averaging reads and writes {number(memory)} bit/s." if memory else ""
-    return f"{number(table.get('workers', 0))} workers. {speed}{cost}"
-
-
-def _network(table: Mapping[str, Any]) -> str:
-    if not table:
-        return ""
-    graph = (
-        f"The workers form a graph: {phrase(table.get('topology', '?'))}; "
-        f"weights of the average: {phrase(table.get('mixing', '?'))}."
-    )
-    match table.get("link"):
-        case {"kind": "dedicated", "bandwidth_bps": bandwidth_bps, "latency_s": latency_s}:
-            return (
-                f"{graph} Every directed link is a wire of its own, with a bandwidth of "
-                f"{_range(bandwidth_bps)} bit/s and a latency of {_range(latency_s)} s."
-            )
-        case link:
-            return f"{graph} Links: {phrase(link)}."
-
-
 def _problem(table: Mapping[str, Any]) -> str:
     if not table:
         return ""
-    rest = {k: v for k, v in table.items() if k not in ("dataset", "model", "samples_per_worker")}
     held = table.get("samples_per_worker")
-    share = f" Each worker holds {number(held)} samples." if held else ""
-    details = f" Further: {_details(rest)}." if rest else ""
-    return (
-        f"Data: {phrase(table.get('dataset', '?'))}. Model: {phrase(table.get('model', '?'))}."
-        f"{share}{details}"
-    )
+    parts = [
+        f"Data: {phrase(table.get('dataset', '?'))}.",
+        f"Model: {phrase(table.get('model', '?'))}.",
+        f"Each worker holds {number(held)} samples." if held else "",
+        further(table, ("dataset", "model", "samples_per_worker")),
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def _end(stop: Mapping[str, Any], evaluate: Mapping[str, Any]) -> str:
@@ -116,7 +76,7 @@ def _seeds(seeds: list[Any]) -> str:
 
 def _sweep(table: Mapping[str, Any]) -> str:
     parts = [
-        f"{key} takes the values {listed([_value(value) for value in values])}"
+        f"{key} takes the values {listed([number(value) for value in values])}"
         for key, values in table.items()
     ]
     return f"{'; '.join(parts)}." if parts else ""
@@ -130,52 +90,6 @@ def _method(entry: Mapping[str, Any]) -> str:
         "step_size": "Step size: {}.",
         "compressor": "Compressor of its messages: {}.",
     }
-    rest = {key: value for key, value in entry.items() if key not in {"kind", "label", *told}}
     parts = [f"Method {entry.get('kind', '?')}."]
     parts += [text.format(phrase(entry[key])) for key, text in told.items() if key in entry]
-    return " ".join([*parts, f"Further: {_details(rest)}."] if rest else parts)
-
-
-def phrase(value: Any) -> str:
-    """A table as its kind with its fields in brackets; anything else as it is."""
-    if not isinstance(value, Mapping):
-        return _value(value)
-    rest = {key: entry for key, entry in value.items() if key != "kind"}
-    if "kind" not in value:
-        return _details(rest)
-    return f"{value['kind']} ({_details(rest)})" if rest else str(value["kind"])
-
-
-def _details(table: Mapping[str, Any]) -> str:
-    return ", ".join(_detail(key, value) for key, value in table.items())
-
-
-def _detail(key: str, value: Any) -> str:
-    stem, _, unit = key.rpartition("_")
-    if stem and unit in _UNITS and not isinstance(value, Mapping):
-        return f"{stem.replace('_', ' ')} {_value(value)} {_UNITS[unit]}"
-    name = key.replace("_", " ")
-    return f"{name} {phrase(value)}" if isinstance(value, Mapping) else f"{name} = {_value(value)}"
-
-
-def _range(value: Any) -> str:
-    if isinstance(value, Mapping) and {"low", "high"} <= value.keys():
-        return f"{number(value['low'])} to {number(value['high'])} (drawn per link)"
-    return number(value)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return phrase(value)
-    if isinstance(value, list):
-        return listed([_value(entry) for entry in value]) if value else "nothing"
-    return number(value)
-
-
-def number(value: Any) -> str:
-    """A number with its thousands set apart; anything else as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return "unlimited" if value == math.inf else f"{value:,.6g}"
+    return " ".join([*parts, further(entry, ("kind", "label", *told))]).strip()

@@ -8,11 +8,12 @@ neighbourhood and changes only the worker that is awake; it is not AD-PSGD.
 """
 
 from itertools import count
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from desim.algorithms.base import Algorithm
+from desim.algorithms.synchronous import check_timeout
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.worker import Waiting, Worker
@@ -29,6 +30,9 @@ class AsyncDSGD(Algorithm):
         sending: "blocking" (a worker goes on when its model has arrived) or "overlapped" (links
             work while the worker computes; on a busy link the newest model waits, older ones that
             wait are dropped).
+        absent: what to do about neighbours that don't receive a model that is sent "blocking":
+            "wait", or "skip" (go on after timeout_s).
+        timeout_s: see there.
     """
 
     kind: ClassVar[str] = "async-dsgd"
@@ -38,15 +42,27 @@ class AsyncDSGD(Algorithm):
     compressor: Compressor = NoCompressor()
     visibility: Literal["received", "instant"] = "received"
     sending: Literal["blocking", "overlapped"] = "blocking"
+    absent: Literal["wait", "skip"] = "wait"
+    timeout_s: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _timeout_fits(self) -> Self:
+        check_timeout(self.absent, self.timeout_s)
+        return self
+
+    @property
+    def skips(self) -> bool:
+        """Whether neighbours that don't receive are left out."""
+        return self.absent == "skip"
 
     def worker(self, me: Worker) -> Waiting:
         """Send, compute, mix with what is there."""
         alpha, epsilon = self.step_size.at(me.horizon)
         x = me.initial_model()
         for _ in count():
-            message = me.compress(x, self.compressor)
+            message = yield from me.compress(x, self.compressor)
             if self.sending == "blocking":
-                yield from me.send(message)
+                yield from me.send(message, self.timeout_s)
             else:
                 me.send_when_free(message)
             gradient = yield from me.compute(x, self.batch)

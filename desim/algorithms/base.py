@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+from desim.clock.fleet import Fleet
 from desim.registry import Member
 from desim.step_sizes.base import StepSize
 from desim.worker import Waiting, Worker
@@ -29,10 +30,15 @@ class Algorithm(Member):
         """The label; where there is none the kind, or a class of the user's own by its name."""
         return self.label or type(self).__dict__.get("kind", type(self).__name__)
 
+    @property
+    def skips(self) -> bool:
+        """Whether workers go on without neighbours that are absent or late."""
+        return False
+
     @abstractmethod
     def worker(self, me: Worker) -> Waiting:
         """The worker's life, a generator that never ends; the scenario's [stop] ends it."""
 
-    def plan(self, mean_speed_sps: float) -> dict[str, Any]:
+    def plan(self, fleet: Fleet) -> dict[str, Any]:
         """What `desim check` prints of the method: a name and a value with its unit each."""
         return {}

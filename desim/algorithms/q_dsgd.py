@@ -15,9 +15,7 @@ class QDSGD(DSGD):
     """Synchronous decentralized SGD with quantized models.
 
     Attributes:
-        batch: samples per gradient.
         compressor: Q, which must be named.
-        barrier: "global" or "neighbors".
     """
 
     kind: ClassVar[str] = "q-dsgd"

@@ -6,25 +6,21 @@ with g_i the mean gradient over the floor(V_i T_d) samples that worker i gets th
 deadline T_d; zero if there are none.
 """
 
-from itertools import count
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from desim.algorithms.base import Algorithm
-from desim.tensors.compressors.base import Compressor
-from desim.tensors.compressors.none import NoCompressor
+from desim.algorithms.synchronous import Synchronous
+from desim.clock.fleet import Fleet
 from desim.worker import Waiting, Worker
 
 
-class QuanTimedDSGD(Algorithm):
+class QuanTimedDSGD(Synchronous):
     """Deadline-based decentralized SGD with quantized models.
 
     Attributes:
         deadline_s: T_d in seconds.
         expected_batch: b, which gives T_d = b / E[V]; give this or deadline_s.
-        compressor: Q.
-        barrier: "global" or "neighbors".
     """
 
     kind: ClassVar[str] = "quantimed-dsgd"
@@ -33,8 +29,6 @@ class QuanTimedDSGD(Algorithm):
 
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     expected_batch: Annotated[float, Field(gt=0)] | None = None
-    compressor: Compressor = NoCompressor()
-    barrier: Literal["global", "neighbors"] = "global"
 
     @model_validator(mode="after")
     def _one_deadline(self) -> Self:
@@ -45,27 +39,24 @@ class QuanTimedDSGD(Algorithm):
             )
         return self
 
-    def deadline(self, mean_speed_sps: float) -> float:
+    def deadline(self, fleet: Fleet) -> float:
         """T_d in seconds."""
         if self.deadline_s is not None:
             return self.deadline_s
         assert self.expected_batch is not None
-        return self.expected_batch / mean_speed_sps
+        return fleet.deadline_s(self.expected_batch)
 
     def worker(self, me: Worker) -> Waiting:
         """Compute until the deadline, send, wait for the messages, mix."""
         alpha, epsilon = self.step_size.at(me.horizon)
-        deadline_s = self.deadline(me.mean_speed_sps)
+        deadline_s = self.deadline(me.fleet)
         x = me.initial_model()
-        for t in count():
-            gradient, _batch = yield from me.compute_until(x, deadline_s)
-            me.broadcast(me.compress(x, self.compressor), tag=t)
-            received = yield from me.gather(tag=t)
-            if self.barrier == "global":
-                yield from me.barrier()
+        for t in me.rounds(catch_up=self.skips):
+            computing = me.compute_until(x, deadline_s)
+            (gradient, _batch), received = yield from self.exchange(me, t, x, computing)
             x = x + epsilon * ((yield from me.mix(x, received)) - x) - alpha * epsilon * gradient
             me.commit(x)
 
-    def plan(self, mean_speed_sps: float) -> dict[str, Any]:
+    def plan(self, fleet: Fleet) -> dict[str, Any]:
         """T_d."""
-        return {"T_d": f"{self.deadline(mean_speed_sps):.4g} s"}
+        return {"T_d": f"{self.deadline(fleet):.4g} s"}

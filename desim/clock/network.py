@@ -10,30 +10,20 @@ from typing import Any
 
 import simpy
 
-from desim.clock.links.base import Link, LinkModel, Mailbox
+from desim.clock.links.base import End, Link, Mailbox, Wire
 from desim.clock.timeline import Timeline
-from desim.streams import Streams
+from desim.clock.wake import Wake
 
 Process = Generator[simpy.Event, Any, Any]
 
 
-class Wake(simpy.Event):
-    """An event whose time is known when it is triggered: one queue entry instead of two."""
-
-    def succeed_in(self, delay_s: float) -> None:
-        """Happens delay_s from now."""
-        self._ok, self._value = True, None
-        self.env.schedule(self, delay=delay_s)
-
-
 class Network:
-    """All directed links of a graph.
+    """All directed links of a graph, where nothing is lost and arrivals are known.
 
     Args:
         env: the clock.
         neighbours: for each worker the list of its neighbours.
-        model: how a link carries messages.
-        streams: for links that differ at random.
+        links: each worker's directed links.
         timeline: where departures and arrivals are noted.
 
     Attributes:
@@ -45,36 +35,40 @@ class Network:
         self,
         env: simpy.Environment,
         neighbours: Sequence[Sequence[int]],
-        model: LinkModel,
-        streams: Streams,
+        links: list[list[Link]],
         timeline: Timeline,
     ) -> None:
         self._env, self._timeline = env, timeline
+        self._neighbours = neighbours
         self.bits_sent = 0
         self._degrees = [len(row) for row in neighbours]
         self._mailboxes: list[dict[int, Mailbox]] = [{} for _ in neighbours]
-        self._out = [model.build(i, row, streams) for i, row in enumerate(neighbours)]
+        self._sent_until = [0.0] * len(neighbours)
+        self._out = links
         self._in: list[list[Link]] = [[] for _ in neighbours]
-        for links in self._out:  # sources ascend, so each receiver's list is in neighbour order
-            for link in links:
+        self._into: list[list[End]] = [[] for _ in neighbours]
+        for row in links:  # sources ascend, so each receiver's list is in neighbour order
+            for link in row:
                 for target in link.targets:
                     place = len(self._in[target])
-                    link.ends.append((self._mailboxes[target], place, self._degrees[target]))
+                    end = End(target, self._mailboxes[target], place, self._degrees[target])
+                    link.ends.append(end)
                     self._in[target].append(link)
+                    self._into[target].append(end)
 
-    def broadcast(self, source: int, message: Any, bits: int, step: int) -> float:
-        """Sends to all neighbours under the tag `step`.
+    def sent_until_s(self, source: int) -> float:
+        """Until when a worker's own messages have been going out, in simulated seconds."""
+        return self._sent_until[source]
 
-        Returns:
-            When the last message has left, in simulated seconds.
-        """
+    def broadcast(self, source: int, message: Any, bits: int, step: int) -> None:
+        """Sends to all neighbours under the tag `step`."""
         now = last_left = self._env.now
-        first = inf
+        first, total = inf, 0
         for link in self._out[source]:
             departs, left, arrives = link.carry(now, bits)
             first, last_left = min(first, departs), max(last_left, left)
             self._timeline.receive(link.targets, source, departs, arrives, step, bits)
-            for boxes, place, degree in link.ends:
+            for _, boxes, place, degree in link.ends:
                 try:  # most often it is there: the receiver's other neighbours have sent
                     box = boxes[step]
                 except KeyError:
@@ -85,13 +79,19 @@ class Network:
                 missing = box.missing = box.missing - 1
                 if not missing and box.waiter is not None:
                     box.waiter.succeed_in(box.complete_s - now)
-        total = bits * self._degrees[source]
+            total += bits * link.copies
         self.bits_sent += total
+        self._sent_until[source] = last_left
         self._timeline.send(source, first, last_left, step, total)
-        return last_left
 
-    def gather(self, target: int, step: int) -> Generator[simpy.Event, Any, list[Any]]:
-        """Waits for the messages of all neighbours under the tag `step`, in neighbour order."""
+    def gather(self, target: int, step: int, timeout_s: float = inf) -> Process:
+        """Waits for the messages of all neighbours under the tag `step`, in neighbour order.
+
+        Args:
+            target: the receiver.
+            step: the tag.
+            timeout_s: after so long it goes on; the messages that haven't arrived are None.
+        """
         boxes = self._mailboxes[target]
         box = boxes.get(step)
         if box is None:
@@ -104,38 +104,53 @@ class Network:
         del boxes[step]
         return box.messages
 
+    def missing(self, target: int, step: int) -> list[int]:
+        """The neighbours whose message under a tag a worker still waits for."""
+        box = self._mailboxes[target].get(step)
+        row = self._neighbours[target]
+        return [j for k, j in enumerate(row) if box is None or box.messages[k] is None]
+
     def start_with(self, source: int, message: Any) -> None:
         """What the neighbours of `source` know of it before anything has arrived."""
         for link in self._out[source]:
             link.newest = link.posted = message
 
-    def post(
-        self, source: int, message: Any, bits: int, step: int, *, replace: bool
-    ) -> tuple[float, float]:
-        """Sends to all neighbours, who read the newest message that has arrived.
+    def send(
+        self, source: int, message: Any, bits: int, step: int, timeout_s: float = inf
+    ) -> Process:
+        """Sends to all neighbours, who read the newest; waits until all have received it.
 
         Args:
             source: the sender.
             message: what to send.
             bits: its size.
             step: the sender's local step.
-            replace: on a link still busy with an older message, wait, and take the place of a
-                message that waits already; otherwise queue.
-
-        Returns:
-            When the last message that isn't waiting has left, and when it arrives.
+            timeout_s: after so long it goes on.
         """
         now = last_left = last_arrival = self._env.now
         for link in self._out[source]:
             link.posted = message
-            if replace:
-                self._settle(link, now)
-                if link.free_at() > now:
-                    link.waiting = (message, bits, step)
-                    continue
             left, arrives = self._launch(link, now, message, bits, step)
             last_left, last_arrival = max(last_left, left), max(last_arrival, arrives)
-        return last_left, last_arrival
+        self._sent_until[source] = last_left
+        if last_arrival > now:
+            yield self._env.timeout(last_arrival - now)
+
+    def post(self, source: int, message: Any, bits: int, step: int) -> None:
+        """Sends to all neighbours, who read the newest message that has arrived.
+
+        On a link whose wire is still busy it waits, and takes the place of one that waits already.
+        """
+        now = self._env.now
+        for link in self._out[source]:
+            link.posted = message
+            self._settle(link.wire, now)
+            if link.wire.free_s <= now:
+                self._launch(link, now, message, bits, step)
+                continue
+            if link.waiting is None:
+                link.wire.waiting.append(link)
+            link.waiting = (message, bits, step)
 
     def _launch(
         self, link: Link, now: float, message: Any, bits: int, step: int
@@ -143,7 +158,7 @@ class Network:
         departs, left, arrives = link.carry(now, bits)
         link.land(now)  # here too: a receiver that reads at once what was posted never asks
         link.flying.append((arrives, message))
-        total = bits * len(link.targets)
+        total = bits * link.copies
         self.bits_sent += total
         self._timeline.receive(link.targets, link.source, departs, arrives, step, bits)
         self._timeline.send(link.source, departs, left, step, total)
@@ -162,21 +177,26 @@ class Network:
         now = self._env.now
         found = []
         for link in links:
-            if link.waiting is not None:
-                self._settle(link, now)
+            if link.wire.waiting:
+                self._settle(link.wire, now)
             link.land(now)
             found.append(link.newest)
         return found
 
     def settle(self) -> None:
-        """Sends every waiting message whose link has become free by now."""
+        """Sends every waiting message whose wire has become free by now."""
         for links in self._out:
             for link in links:
-                self._settle(link, self._env.now)
+                self._settle(link.wire, self._env.now)
 
-    def _settle(self, link: Link, now: float) -> None:
-        free = link.free_at()
-        if link.waiting is not None and free <= now:
+    def finish(self) -> None:
+        """At the end of a trial: tells the timeline what is still under way."""
+        self.settle()
+
+    def _settle(self, wire: Wire, now: float) -> None:
+        while wire.waiting and wire.free_s <= now:
+            link = wire.waiting.popleft()
+            assert link.waiting is not None
             message, bits, step = link.waiting
             link.waiting = None
-            self._launch(link, free, message, bits, step)
+            self._launch(link, wire.free_s, message, bits, step)

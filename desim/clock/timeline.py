@@ -15,10 +15,11 @@ Columns = dict[str, npt.NDArray[Any]]
 Sink = Callable[[Columns], None]
 
 #: The kinds of interval, in the order of their codes.
-KINDS = ("compute", "wait", "send", "receive", "average")
+KINDS = ("compute", "wait", "send", "receive", "average", "compress", "down", "lose")
 
 #: Columns and their types. `kind` is the place in KINDS. `receive` runs from a message's departure
-#: to its arrival, with the sender as peer; peer is -1 in all other rows.
+#: to its arrival, with the sender as peer, and `lose` likewise for one that doesn't arrive; peer is
+#: -1 in all other rows. A `compute` without samples was cut off by a crash.
 DTYPES = {
     "worker": np.int32,
     "kind": np.int8,
@@ -34,7 +35,7 @@ _PIECE = 200_000
 
 
 class Timeline:
-    """Intervals of compute, wait, send, receive and average.
+    """Intervals of every kind.
 
     Args:
         sink: is given the rows as columns, a piece at a time; None drops them.
@@ -51,6 +52,9 @@ class Timeline:
         # Messages that travel at the same time: their targets, and six doubles together (source,
         # step, bits, departure, arrival, number).
         self._targets, self._passages = array("i"), array("d")
+        # The same of messages that are lost, six doubles each: target, departure, end, step,
+        # source, bits.
+        self._lost = array("d")
 
     def compute(self, worker: int, start_s: float, end_s: float, step: int, samples: int) -> None:
         """A gradient over `samples` samples."""
@@ -67,6 +71,21 @@ class Timeline:
     def average(self, worker: int, start_s: float, end_s: float, step: int) -> None:
         """A worker that adds up models."""
         self._add(worker, 4, start_s, end_s, step, 0, 0)
+
+    def compress(self, worker: int, start_s: float, end_s: float, step: int) -> None:
+        """A worker that compresses a model."""
+        self._add(worker, 5, start_s, end_s, step, 0, 0)
+
+    def down(self, worker: int, start_s: float, end_s: float, step: int) -> None:
+        """A worker that is away."""
+        self._add(worker, 6, start_s, end_s, step, 0, 0)
+
+    def lose(
+        self, target: int, source: int, departs_s: float, arrives_s: float, step: int, bits: int
+    ) -> None:
+        """A message that was lost on its way."""
+        if self._sink:
+            self._lost.extend((target, departs_s, arrives_s, step, source, bits))
 
     def receive(
         self,
@@ -119,6 +138,17 @@ class Timeline:
             "bits": size,
             "samples": np.zeros(n),
         }
+        target, left, ended, lost_step, sender, lost_bits = np.array(self._lost).reshape(-1, 6).T
+        lost: Columns = {
+            "worker": target,
+            "kind": np.full(len(target), KINDS.index("lose")),
+            "start_s": left,
+            "end_s": ended,
+            "step": lost_step,
+            "peer": sender,
+            "bits": lost_bits,
+            "samples": np.zeros(len(target)),
+        }
         own: Columns = {
             "worker": worker,
             "kind": kind,
@@ -130,6 +160,6 @@ class Timeline:
             "samples": samples,
         }
         return {
-            key: np.concatenate([own[key].astype(dtype), received[key].astype(dtype)])
+            key: np.concatenate([part[key].astype(dtype) for part in (own, received, lost)])
             for key, dtype in DTYPES.items()
         }

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from desim.errors import ScenarioError
 from desim.registry import Table
 from desim.streams import Streams
+from desim.tensors.cost import Cost, count
 from desim.tensors.datasets.base import Data, Dataset
 from desim.tensors.losses.base import Loss
 from desim.tensors.models.base import Model
@@ -58,6 +59,10 @@ class Problem(Table):
     def parameters(self, streams: Streams) -> int:
         """The model's size, without loading the data."""
         return sum(p.numel() for p in self.module(streams).parameters())
+
+    def cost(self, streams: Streams) -> Cost:
+        """What a gradient of the model costs."""
+        return count(self.module(streams), self.dataset.shape().inputs)
 
     def deal(self, data: Data, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
         """The samples of each worker.

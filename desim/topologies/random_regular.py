@@ -1,5 +1,6 @@
 """Random regular graph: everyone has the same number of neighbours."""
 
+from random import Random
 from typing import Annotated, Any, ClassVar
 
 import networkx as nx
@@ -34,4 +35,7 @@ class RandomRegular(Topology):
                 f"network.topology.degree = {self.degree}: must be less than the {workers} workers,"
                 " and degree x workers even"
             )
-        return nx.random_regular_graph(self.degree, workers, seed=random)
+        # networkx asks a numpy generator for one small number at a time, which takes it ages.
+        return nx.random_regular_graph(
+            self.degree, workers, seed=Random(int(random.integers(2**63)))
+        )

@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
 )
 WORKERS = 3
 ROUND_BITS = 1000
+WHY = "at 8 s nothing can happen any more: worker 0 waits for 2; 2 away"
 
 
 def barrier_rounds(rounds: int = 4) -> list[dict[str, Any]]:
@@ -43,6 +44,19 @@ def barrier_rounds(rounds: int = 4) -> list[dict[str, Any]]:
             peer = (worker + 1) % WORKERS
             rows.append(shared | span("receive", ready, ready + 1) | {"peer": peer, "bits": 500})
     return rows
+
+
+def faulty_rounds() -> list[dict[str, Any]]:
+    """The same; worker 1 compresses, crashes at 5 s and is away until 7, and loses a message."""
+    rows = [row for row in barrier_rounds() if row["worker"] != 1 or row["step"] != 1]
+    own = {"worker": 1, "step": 1, "peer": -1, "bits": 0, "samples": 0}
+    return [
+        *rows,
+        own | span("compute", 4, 5),
+        own | span("down", 5, 7),
+        own | span("lose", 4.5, 5.5) | {"peer": 0, "bits": 500},
+        own | span("compress", 7, 7.5),
+    ]
 
 
 def span(kind: str, start_s: float, end_s: float) -> dict[str, Any]:
@@ -68,6 +82,8 @@ class Fabricator:
         *,
         sweep: Mapping[str, Any] | None = None,
         diverged_at_s: float | None = None,
+        stalled: str | None = None,
+        time_end_s: float = 16.0,
         optimal_loss: float | None = None,
         train: bool = True,
         finished: bool = True,
@@ -98,17 +114,21 @@ class Fabricator:
         pq.write_table(pa.table(metrics), home / "metrics.parquet")
         rows = barrier_rounds() if timeline is None else timeline
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), home / "timeline.parquet")
+        status = "stalled" if stalled else "finished"
+        if diverged_at_s is not None:
+            status = "diverged"
         manifest = {
             "trial": name,
             "algorithm": label,
             "kind": "dsgd",
             "seed": seed,
             "sweep": point,
-            "status": "finished" if diverged_at_s is None else "diverged",
+            "status": status,
             "diverged_at_s": diverged_at_s,
-            "stopped_by": "time_s" if diverged_at_s is None else "diverged",
+            "stalled": stalled,
+            "stopped_by": "time_s" if status == "finished" else status,
             "optimal_loss": optimal_loss,
-            "time_s": 16.0,
+            "time_s": time_end_s,
             "workers": WORKERS,
             "train": train,
             "checksums": {},

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from fabricated import Fabricator
+from fabricated import WHY, Fabricator
 
 import analysis
 
@@ -89,10 +89,22 @@ def test_a_run_that_diverged_marks_the_curve(fabricate: Callable[..., Fabricator
     assert finished["diverged_at_s"].tolist() == [8]
 
 
+def test_a_run_that_stalled_marks_the_curve(fabricate: Callable[..., Fabricator]) -> None:
+    results = fabricate("one")
+    for rounds, stalled in ((2, WHY), (4, None)):
+        sweep = {"stop.rounds": rounds}
+        results.trial("one", 0, [0, 4, 8], [9, 8, 16 / rounds], sweep=sweep, stalled=stalled)
+    _, finished = analysis.curves(results.folder)
+    assert finished["status"].tolist() == ["stalled"]
+    assert finished["stalled"].tolist() == [WHY]
+    # The reason is told of the run that stalled, not of the curve that is named after the longest.
+    assert analysis.summary(results.folder)["stalls"][0] == f"one_2_0 stalled: {WHY}"
+
+
 def test_other_folders_are_left_alone(fabricate: Callable[..., Fabricator]) -> None:
     results = fabricate("one")
     for low in (1, 2):
-        results.decay("one", 0, 10.0, sweep={"cluster.compute.low": low})
+        results.decay("one", 0, 10.0, sweep={"cluster.stragglers.low": low})
     metrics, finished = analysis.curves(results.folder)
     assert metrics.equals(analysis.load(results.folder))
     assert finished.equals(analysis.trials(results.folder))

@@ -4,6 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fabricated import WHY, faulty_rounds, span
 from matplotlib.lines import Line2D
 
 import analysis
@@ -11,10 +12,11 @@ from analysis import style
 from analysis.comparison import compare
 from analysis.figures.holdings import who_holds_what
 from analysis.figures.loss import loss_vs_time
-from analysis.figures.sweep import speedup_vs_key
+from analysis.figures.sweep import losses_at, speedup_vs_key
 from analysis.figures.targets import bits_to_target, speedup_vs_target
 from analysis.figures.time_share import time_share
-from analysis.figures.timeline import BARS, timeline
+from analysis.figures.timeline import BARS, new_models_s, spread_by_speed, timeline
+from analysis.report import _earliest_end_s
 from analysis.time_shares import time_shares
 
 ALL = {"loss-vs-time", "speedup-vs-target", "bits-to-target", "timeline", "time-share"}
@@ -246,6 +248,122 @@ def test_a_run_in_which_everything_diverged_at_once_is_still_reported(fabricate)
     made = fabricate("a")
     made.trial("a", 0, [0, 8], [2.0, np.nan], diverged_at_s=8.0)
     assert pictures(analysis.report(made.folder)) == {"loss-vs-time", "timeline", "time-share"}
+
+
+def test_a_stalled_seed_enters_no_mean_and_ends_in_a_bar(fabricate):
+    made = fabricate("a", "b")
+    made.trial("a", 0, [0, 8, 16], [2.0, 1.0, 0.5])
+    made.trial("a", 1, [0, 8], [2.0, 0.2], stalled=WHY)
+    made.trial("b", 0, [0, 8], [2.0, 0.3], stalled=WHY)
+    metrics, finished = analysis.load(made.folder), analysis.trials(made.folder)
+    figure = loss_vs_time(metrics, finished, style.looks(["a", "b"]))
+    (axes,) = figure.axes
+    bars = [line for line in axes.lines if line.get_marker() == "|"]
+    means = [line for line in axes.lines if line.get_linewidth() > 1 and line not in bars]
+    assert [list(line.get_ydata()) for line in means] == [[2.0, 1.0, 0.5]]
+    assert [(*line.get_xdata(), *line.get_ydata()) for line in bars] == [(8, 0.2), (8, 0.3)]
+    assert axes.get_ylim()[0] < 0.2
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "stalled"]
+    assert legend.get_title().get_text().endswith("without the stalled")
+
+
+def test_a_stalled_trial_is_named_in_the_index_and_cuts_no_comparison_short(fabricate):
+    made = fabricate("a", "b")
+    for value in (1.0, 2.0):
+        sweep = {"cluster.load": value}
+        made.trial("a", 0, [0, 8, 16], [2.0, 1.0, 0.5], sweep=sweep)
+        made.trial("b", 0, [0, 4], [2.0, 1.5], sweep=sweep, stalled=WHY)
+    index = analysis.report(made.folder)[0].read_text()
+    assert f"- b_1.0_0 stalled: {WHY}" in index
+    metrics, finished = analysis.load(made.folder), analysis.trials(made.folder)
+    assert _earliest_end_s(metrics, finished) == 16
+    # Nothing changes any more where nobody can go on.
+    table = losses_at(metrics, "cluster.load", 16.0)
+    assert table.loc[table["algorithm"] == "b", "loss"].tolist() == [1.5, 1.5]
+
+
+def test_trials_that_all_stalled_at_once_are_still_reported(fabricate):
+    made = fabricate("a")
+    nobody = [row for row in faulty_rounds() if row["kind"] == "down"]
+    made.trial("a", 0, [0], [2.0], stalled=WHY, time_end_s=0.0, timeline=nobody)
+    assert pictures(analysis.report(made.folder)) == {"loss-vs-time", "timeline", "time-share"}
+    assert analysis.web_report(made.folder)
+
+
+def legend_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_faults_are_in_the_legends_where_they_are(fabricate):
+    made = fabricate("a", "b")
+    made.decay("a", 0, 8.0, timeline=faulty_rounds())
+    made.decay("b", 0, 8.0)
+    finished, metrics = analysis.trials(made.folder), analysis.load(made.folder)
+    for label, rare in (("a", {"down", "compress", "lost message"}), ("b", set())):
+        part = finished[finished["algorithm"] == label]
+        figure = timeline(made.folder, part, metrics)
+        assert set(legend_of(figure)) == {"compute", "send", "wait", "new model", "arrival"} | rare
+        found = legend_of(time_share(time_shares(made.folder, part)))
+        assert set(found) - {"cut off"} == {"compute", "send", "wait"} | rare - {"lost message"}
+
+
+def test_a_worker_that_is_away_is_among_those_shown(fabricate):
+    made = fabricate("a")
+    shared = {"step": 0, "peer": -1, "bits": 0}
+    rows = [
+        shared | span("compute", 0, worker + 1.0) | {"worker": worker, "samples": 6}
+        for worker in range(9)
+    ]
+    gone = shared | span("down", 3.0, 5.0) | {"worker": 3, "samples": 0}
+    trial = analysis.trials(made.folder) if made.decay("a", 0, 8.0, timeline=rows) else None
+    assert spread_by_speed(made.folder, trial.iloc[0], 9.0, 3) == [8, 4, 0]
+    made.decay("a", 1, 8.0, timeline=[*rows, gone])
+    other = analysis.trials(made.folder).iloc[1]
+    assert spread_by_speed(made.folder, other, 9.0, 3) == [8, 3, 0]
+
+
+def test_work_cut_off_by_a_crash_and_joining_late_say_nothing_about_speed(fabricate):
+    made = fabricate("a")
+    shared = {"step": 0, "peer": -1, "bits": 0}
+    rows = [
+        shared | span("compute", 0, 4) | {"worker": 0, "samples": 0},  # cut off
+        shared | span("down", 4, 5) | {"worker": 0, "samples": 0},
+        shared | span("compute", 5, 6) | {"worker": 0, "samples": 6},
+        shared | span("compute", 0, 2) | {"worker": 1, "samples": 6},
+        shared | span("down", 0, 9) | {"worker": 2, "samples": 0},
+    ]
+    made.decay("a", 0, 8.0, timeline=rows)
+    assert spread_by_speed(made.folder, analysis.trials(made.folder).iloc[0], 9.0, 3) == [2, 1, 0]
+
+
+def test_the_pace_of_a_stalled_method_does_not_stretch_the_timeline(fabricate):
+    made = fabricate("a", "b")
+    made.decay("a", 0, 8.0)
+    made.decay("b", 0, 8.0, stalled=WHY)
+    finished, metrics = analysis.trials(made.folder), analysis.load(made.folder)
+    metrics.loc[metrics["algorithm"] == "b", "round"] /= 100
+    assert timeline(made.folder, finished, metrics).axes[0].get_xlim() == pytest.approx((0.0, 12.0))
+
+
+@pytest.mark.parametrize(
+    ("first", "sends", "new_models"),
+    [
+        # Numbered by rounds, of which two were missed.
+        ("compute", [(1, 0), (5, 3), (9, 4)], [4, 8]),
+        ("send", [(0, 0), (3, 1), (7, 2)], [3, 7]),
+    ],
+)
+def test_steps_begin_with_what_a_method_does_first(first, sends, new_models):
+    """Rounds of 4 s: compute for 1 s at the beginning, or after sending for 1 s."""
+    late = 0 if first == "compute" else 1
+    computes = [(4 * k + late - (late if k else 0), k) for k in range(3)]
+    rows = [
+        {"kind": kind, "start_s": float(start), "end_s": start + 1.0, "step": step}
+        for kind, many in (("compute", computes), ("send", sends))
+        for start, step in many
+    ]
+    assert new_models_s(pd.DataFrame(rows)).tolist() == new_models
 
 
 @pytest.mark.parametrize("labels", [["a"], ["long label " * 3] * 5, ["DSGD", "QuanTimed " * 4]])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from fabricated import WHY, faulty_rounds
 
 import analysis
 
@@ -43,6 +44,17 @@ def test_a_sweep_over_whole_tables_is_told_apart_by_its_text(fabricate):
     ]
 
 
+def test_trials_tell_which_of_them_stalled_and_why(fabricate):
+    made = fabricate("a")
+    made.decay("a", 0, 4.0)
+    made.decay("a", 1, 4.0, stalled=WHY)
+    found = analysis.trials(made.folder)
+    assert found["status"].tolist() == ["finished", "stalled"]
+    assert found["stalled"].isna().tolist() == [True, False]
+    assert found["stalled"][1] == WHY
+    assert "stalled" not in analysis.load(made.folder)
+
+
 def test_an_unfinished_trial_is_ignored(fabricate):
     made = fabricate("a")
     whole = made.decay("a", 0, 4.0)
@@ -81,6 +93,17 @@ def test_a_timeline_is_cut_to_what_is_asked_for(fabricate):
     ]
     assert len(analysis.load_timeline(made.folder, trial)) == 4 * (3 + 3 + 2 + 3)
     assert list(analysis.load_timeline(made.folder, trial, columns=["end_s"])) == ["end_s"]
+
+
+def test_faults_are_kinds_of_interval(fabricate):
+    made = fabricate("a")
+    trial = made.decay("a", 0, 4.0, timeline=faulty_rounds())
+    rows = analysis.load_timeline(made.folder, trial, kinds=["down", "lose", "compress"])
+    assert list(zip(rows["kind"], rows["start_s"], rows["end_s"], rows["peer"], strict=True)) == [
+        ("down", 5.0, 7.0, -1),
+        ("lose", 4.5, 5.5, 0),
+        ("compress", 7.0, 7.5, -1),
+    ]
 
 
 def test_a_timeline_of_an_unknown_trial_or_kind_is_refused(fabricate):

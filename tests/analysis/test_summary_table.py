@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+from fabricated import WHY
 from rich.console import Console
 
 import analysis
@@ -34,12 +35,41 @@ def test_it_says_who_reached_what_and_who_diverged_when(fabricate):
     assert "bit" in text
 
 
+def test_it_says_who_stalled_and_why(fabricate):
+    made = fabricate("DSGD", "norm")
+    for seed in (0, 1):
+        made.decay("DSGD", seed, 8.0)
+    made.decay("norm", 0, 8.0)
+    made.decay("norm", 1, 8.0, evaluations=3, stalled=WHY)
+    table = analysis.summary(made.folder, targets=[1.0, 0.1])
+    assert table["stalled"].tolist() == [0, 1, 0, 1]
+    assert table["stalls"].tolist() == ["", f"norm_1 stalled: {WHY}"] * 2
+    assert table["reached"].tolist() == [2, 2, 2, 1]  # it ends at 2 / e
+    text = printed(table)
+    assert "1, norm: 1 of 2 seeds stalled" in text
+    assert "0.1, norm: reached by 1 of 2 seeds; 1 of 2 seeds stalled" in text
+    assert text.count(f"norm_1 stalled: {WHY}") == 1
+
+
+def test_without_training_it_says_so_too_and_names_the_first_few(fabricate):
+    made = fabricate("a", "b")
+    for seed in range(7):
+        made.trial("a", seed, [0, 4, 8], [np.nan] * 3, train=False, stalled=WHY)
+        made.trial("b", seed, [0, 4, 8], [np.nan] * 3, train=False)
+    text = printed(analysis.summary(made.folder))
+    assert "a: 7 of 7 seeds stalled" in text
+    assert "a_4 stalled: at 8 s" in text
+    assert "a_5 stalled" not in text
+    assert "and 2 more stalled" in text
+    assert "b:" not in text
+
+
 def test_a_run_in_which_no_loss_fell_still_names_its_algorithms(fabricate):
     made = fabricate("norm")
     made.trial("norm", 0, [0, 5], [2.0, np.inf], diverged_at_s=5.0)
     table = analysis.summary(made.folder)
     assert table["reached"].tolist() == [0]
-    assert "1 of 1 seeds diverged, first at 5 s" in printed(table)
+    assert "-, norm: 1 of 1 seeds diverged, first at 5 s" in printed(table)
 
 
 def test_without_training_it_is_the_pace_of_the_rounds(fabricate):

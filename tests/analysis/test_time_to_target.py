@@ -46,6 +46,12 @@ def test_a_loss_that_stays_infinite_reaches_nothing(fabricate):
     assert times(made, [2.5, 1.0]) == pytest.approx([5.0, np.nan], nan_ok=True)
 
 
+def test_a_stalled_trial_reaches_what_it_reached_before_and_nothing_after(fabricate):
+    made = fabricate("a")
+    made.trial("a", 0, [0, 10, 20], [3.0, 2.0, 2.0], stalled="at 20 s")
+    assert times(made, [2.5, 2.0, 1.9]) == pytest.approx([5.0, 10.0, np.nan], nan_ok=True)
+
+
 def test_the_grid_runs_from_below_the_lowest_start_to_the_lowest_loss(fabricate):
     made = fabricate("a", "b")
     made.trial("a", 0, [0, 10], [3.0, 0.5])

@@ -68,7 +68,9 @@ def check_format(events):
     for number, start in starts.items():
         end = ends[number]
         assert start["ts"] <= end["ts"]
-        for flow, kind in ((start, "send"), (end, "arrival")):
+        assert start["name"] == end["name"]
+        ended = {"message": "arrival", "lost message": "lost"}[end["name"]]
+        for flow, kind in ((start, "send"), (end, ended)):
             (place,) = spans[flow["tid"]].get_indexer_for([flow["ts"]])
             assert tracks[flow["tid"]][place]["name"] == kind
         assert named[start["tid"]].startswith(f"worker {start['args']['from']} sends")
@@ -76,7 +78,7 @@ def check_format(events):
 
 
 def check_totals(events, timeline):
-    for kind in ("compute", "wait", "send"):
+    for kind in ("compute", "wait", "send", "compress", "down"):
         rows = timeline[timeline["kind"] == kind]
         slices = [e for e in events if e["name"] == kind]
         assert len(slices) == len(rows)
@@ -86,12 +88,13 @@ def check_totals(events, timeline):
         )
         for name in ("step", "bits", "samples"):
             assert sum(e["args"][name] for e in slices) == rows[name].sum()
-    received = timeline[timeline["kind"] == "receive"]
-    ends = [e for e in events if e["ph"] == "f"]
-    arrivals = [e for e in events if e["name"] == "arrival"]
-    assert len(ends) == len(received) == sum(e["args"]["messages"] for e in arrivals)
-    assert sum(e["args"]["bits"] for e in ends) == received["bits"].sum()
-    assert sum(e["ts"] for e in ends) == pytest.approx(received["end_s"].sum() * 1e6)
+    for kind, name, end in (("receive", "message", "arrival"), ("lose", "lost message", "lost")):
+        passed = timeline[timeline["kind"] == kind]
+        ends = [e for e in events if e["ph"] == "f" and e["name"] == name]
+        slices = [e for e in events if e["name"] == end]
+        assert len(ends) == len(passed) == sum(e["args"]["messages"] for e in slices)
+        assert sum(e["args"]["bits"] for e in ends) == passed["bits"].sum()
+        assert sum(e["ts"] for e in ends) == pytest.approx(passed["end_s"].sum() * 1e6)
 
 
 def row(worker, kind, start_s, end_s, step=0, peer=-1, bits=0, samples=0):
@@ -120,6 +123,42 @@ def awkward(fabricate):
     ]
     name = made.decay("<b>", 0, 4.0, timeline=rows)
     return made.folder, name, pd.DataFrame(rows)
+
+
+def test_a_crash_a_lost_message_and_compressing_are_in_it(fabricate, tmp_path):
+    made = fabricate("a")
+    rows = [
+        row(0, "compress", 0, 1),
+        row(0, "send", 1, 3, bits=300),
+        row(1, "compute", 0, 1.5),  # cut off
+        row(1, "down", 1.5, 8),
+        row(1, "lose", 1, 2, peer=0, bits=100),
+        row(2, "lose", 1, 2.5, peer=0, bits=100),
+        row(2, "receive", 1, 2.5, peer=0, bits=100),  # of the same worker at the same time
+        row(0, "send", 9, 10, bits=100),  # once more
+        row(1, "receive", 9, 10, peer=0, bits=100),
+    ]
+    name = made.decay("a", 0, 4.0, timeline=rows)
+    events = events_of(analysis.trace(made.folder, name, tmp_path / "out.json"))
+    check_format(events)
+    check_totals(events, pd.DataFrame(rows))
+    (down,) = (e for e in events if e["name"] == "down")
+    assert names(events)[down["tid"]] == "worker 1"
+    assert (down["ts"], down["dur"]) == (1.5e6, 6.5e6)
+
+
+def test_messages_that_leave_one_after_another_flow_from_their_own_sends(fabricate, tmp_path):
+    made = fabricate("a")
+    rows = []
+    for target in (1, 2):
+        rows.append(row(0, "send", target - 1, target, bits=100))
+        rows.append(row(target, "receive", target - 1, target, peer=0, bits=100))
+    name = made.decay("a", 0, 4.0, timeline=rows)
+    events = events_of(analysis.trace(made.folder, name, tmp_path / "out.json"))
+    check_format(events)
+    check_totals(events, pd.DataFrame(rows))
+    assert {e["args"]["to"]: e["ts"] for e in events if e["ph"] == "s"} == {1: 0, 2: 1e6}
+    assert sum(name.startswith("worker 0 sends") for name in names(events).values()) == 1
 
 
 @pytest.mark.parametrize("ending", ["json", "json.gz"])

@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from fabricated import WHY, faulty_rounds, span
 
 import analysis
 from analysis.errors import ResultsError
-from analysis.web.lanes import KINDS, scenes
+from analysis.web.lanes import KINDS, kinds_in, scenes
 from analysis.web.page import _FIGURES
 from analysis.web.provenance import provenance
 from analysis.web.vector import inlined
@@ -21,7 +22,7 @@ SCENARIO = {
     "name": "words",
     "seeds": [0, 1, 2],
     "problem": {"dataset": {"kind": "digits"}, "model": "Net", "samples_per_worker": 1000},
-    "cluster": {"workers": 50, "compute": {"kind": "uniform-speed", "low": 10.0, "high": 90.0}},
+    "cluster": {"workers": 50, "stragglers": {"kind": "uniform-speed", "low": 10.0, "high": 90.0}},
     "network": {
         "topology": {"kind": "erdos-renyi", "p": 0.4},
         "mixing": {"kind": "laplacian"},
@@ -37,7 +38,7 @@ SCENARIO = {
         {"kind": "dsgd", "label": "DSGD", "batch": 20, "step_size": {"kind": "constant"}},
         {"kind": "mine:Own", "label": "", "deadline_s": 0.5, "wait_s": 2.0, "on": True},
     ],
-    "sweep": {"cluster.compute.low": [1, 5, 10]},
+    "sweep": {"cluster.stragglers.low": [1, 5, 10]},
 }
 
 
@@ -46,13 +47,13 @@ def test_a_scenario_is_told_in_sentences():
         "Cluster": "50 workers. Each computes at between 10 and 90 samples/s, drawn anew at every "
         "step.",
         "Network": "The workers form a graph: erdos-renyi (p = 0.4); weights of the average: "
-        "laplacian. Every directed link is a wire of its own, with a bandwidth of 40,000 bit/s and "
-        "a latency of 0 to 0.5 (drawn per link) s.",
+        "laplacian. Every directed link is a wire of its own: bandwidth 40 kbit/s, latency 0 to "
+        "0.5 s (drawn for each).",
         "Problem": "Data: digits. Model: Net. Each worker holds 1,000 samples.",
         "End": "A trial ends at 600 simulated s or 10 rounds (mean local steps per worker), "
         "whichever comes first. The mean model is evaluated every 10 simulated s.",
         "Seeds": "One trial of each method for seeds 0, 1 and 2.",
-        "Sweep": "cluster.compute.low takes the values 1, 5 and 10.",
+        "Sweep": "cluster.stragglers.low takes the values 1, 5 and 10.",
     }
     assert methods(SCENARIO) == [
         ("DSGD", "Method dsgd. Batches of 20 samples. Step size: constant."),
@@ -66,11 +67,11 @@ def test_a_scenario_is_told_in_sentences():
 
 def test_laws_and_links_that_are_not_known_are_told_key_by_key():
     own = {
-        "cluster": {"workers": 3, "compute": {"kind": "mine:Law", "rate_sps": 5.0}},
+        "cluster": {"workers": 3, "stragglers": {"kind": "mine:Law", "rate_sps": 5.0}},
         "network": {"topology": "ring", "link": {"kind": "mine:Radio", "range": [1, 2]}},
     }
     told = dict(sentences(own))
-    assert told["Cluster"].endswith("mine:Law (rate 5 samples/s).")
+    assert told["Cluster"].endswith("Their speed: mine:Law (rate 5 samples/s).")
     assert told["Network"].endswith("Links: mine:Radio (range = 1 and 2).")
 
 
@@ -132,6 +133,39 @@ def test_the_timeline_holds_the_intervals_of_the_workers(run):
     assert [KINDS[int(code)] for code in spans[:3, 0]] == ["compute", "send", "wait"]
     assert spans[:3, 1:].tolist() == [[0, 1, 0, 6], [1, 1, 0, 1000], [2, 2, 0, 0]]
     assert lanes[2]["arrivals"] == [2, 6, 10, 14]
+    assert lanes[2]["steps"] == [4, 8, 12]
+    assert lanes[2]["losses"] == []
+    assert kinds_in([scene]) == {"compute", "send", "wait"}
+
+
+def test_the_timeline_holds_faults_and_broadcasts_as_one(fabricate):
+    made = fabricate("a")
+    own = {"worker": 0, "step": 0, "peer": -1, "samples": 0}
+    apart = [own | span("send", 1, 2) | {"bits": 500, "start_s": 1.5} for _ in range(3)]
+    made.decay("a", 0, 8.0, timeline=faulty_rounds() + apart)
+    (scene,) = scenes(made.folder, analysis.trials(made.folder), analysis.load(made.folder))
+    assert kinds_in([scene]) == {"compute", "send", "wait", "down", "compress", "lose"}
+    lanes = {lane["worker"]: lane for lane in scene["panels"][0]["lanes"]}
+    crashed = np.array(lanes[1]["spans"]).reshape(-1, 5)
+    downs = crashed[crashed[:, 0] == KINDS.index("down")]
+    assert downs[:, 1:].tolist() == [[5, 2, 1, 0]]
+    assert lanes[1]["losses"] == [5.5]
+    sends = np.array(lanes[0]["spans"]).reshape(-1, 5)
+    first = sends[sends[:, 0] == KINDS.index("send")][0]
+    assert first[1:].tolist() == [1, 1, 0, 1000 + 3 * 500]
+
+
+def test_the_page_says_who_stalled_and_draws_only_the_kinds_there_are(run):
+    plain = analysis.web_report(run.folder)[0].read_text()
+    for key in ("down", "compress", "average", "lost"):
+        assert f'<span class="key {key}">' not in plain
+    assert "lost messages" not in plain
+    assert "<li>QT_2" not in plain
+    run.decay("QT", 2, 8.0, timeline=faulty_rounds(), stalled=WHY)
+    run.decay("QT", 3, 8.0, stalled="<b>")
+    page = analysis.web_report(run.folder)[0].read_text()
+    assert f"<li>QT_2 stalled: {WHY}</li>" in page
+    assert "<li>QT_3 stalled: &lt;b&gt;</li>" in page
 
 
 def test_a_long_timeline_is_cut_at_the_same_time_for_all(run):

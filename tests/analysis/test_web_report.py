@@ -4,6 +4,7 @@ import re
 
 import pytest
 from browser import CHROMIUM, DRIVER, MISSING, chromium
+from fabricated import WHY, faulty_rounds
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -18,8 +19,14 @@ EVIL = "<img src=x onerror=window.ran=1><script>window.ran=1"
 EVIL_NAME = "</script><script>window.ran=1</script>"
 SCENARIO = """
 seeds = [0, 1]
-cluster = {workers = 3, compute = {kind = "uniform-speed", low = 10.0, high = 90.0}}
+cluster = {workers = 3, stragglers = {kind = "uniform-speed", low = 10.0, high = 90.0}}
 stop = {time_s = 16.0}
+"""
+EVIL_TABLES = f"""
+cluster.stragglers = {{kind = "trace", file = "{EVIL}"}}
+cluster.hardware = [{{name = "{EVIL}", count = "{EVIL}", "{EVIL}" = 1}}]
+network.link = {{kind = "fifo", up_bps = "{EVIL}", regions = {{names = ["{EVIL}"]}}}}
+faults.workers = [{{worker = "{EVIL}", down_s = "{EVIL}"}}]
 """
 # WCAG 2.1: 4.5 for text, by its contrast ratio with the nearest background that isn't transparent.
 LEAST_CONTRAST = 4.5
@@ -63,7 +70,7 @@ def sweep(made):
 
 def many_points(made):
     for law in "uvwxyz":
-        made.decay("DSGD", 0, 8.0, sweep={"cluster.compute": law})
+        made.decay("DSGD", 0, 8.0, sweep={"cluster.stragglers": law})
 
 
 def unfinished(made):
@@ -86,7 +93,27 @@ def all_diverged(made):
     made.trial("DSGD", 0, [0, 8], [2.0, float("nan")], diverged_at_s=8.0)
 
 
-RUNS = (plain, sweep, many_points, unfinished, without_training, diverged, all_diverged)
+def stalled(made):
+    plain(made)
+    made.decay("QT", 2, 4.0, stalled=WHY)
+
+
+def faulty(made):
+    for label in ("DSGD", "QT"):
+        made.decay(label, 0, 8.0, timeline=faulty_rounds())
+
+
+RUNS = (
+    plain,
+    sweep,
+    many_points,
+    unfinished,
+    without_training,
+    diverged,
+    all_diverged,
+    stalled,
+    faulty,
+)
 
 
 @pytest.fixture
@@ -210,6 +237,34 @@ def test_two_fingers_zoom_the_timeline(browser, page):
     assert closer_end - closer_start < 0.6 * (end - start)
 
 
+@pytest.mark.parametrize("page", [faulty], indirect=True)
+@pytest.mark.parametrize("dark", [False, True])
+def test_who_is_down_is_hatched_and_told(browser, page, dark):
+    browser.open(page, dark=dark)
+    keys = browser.driver.find_elements(By.CSS_SELECTOR, ".legend li")
+    assert {"down", "compressing"} <= {key.text for key in keys}
+    assert keys[-1].text.endswith("lost messages")
+    # The lane of worker 1, the second: away from 5 to 7 of the 12 s shown.
+    colours = browser.run(
+        "const c = document.getElementById('timeline-view'), wide = c.clientWidth - 52;"
+        "const x = 44 + wide * 5.3 / 12, row = 24 + 24 + 3 + 4;"
+        "const d = c.getContext('2d').getImageData(x, row, wide / 12, 6).data;"
+        "return [...new Set(Array.from({length: d.length / 4}, (_, k) => d[4 * k]))]"
+    )
+    assert len(colours) > 1  # a plain bar has one
+    canvas = browser.driver.find_element(By.ID, "timeline-view")
+    browser.run("arguments[0].scrollIntoView()", canvas)
+    browser.run(
+        "const c = arguments[0], b = c.getBoundingClientRect();"
+        "c.dispatchEvent(new PointerEvent('pointermove', {"
+        "clientX: b.left + 44 + (c.clientWidth - 52) / 2, clientY: b.top + 24 + 36}))",
+        canvas,
+    )
+    told = browser.run("return document.getElementById('timeline-readout').textContent")
+    assert told == "DSGD, worker 1: down, 5 to 7 s, step 1"
+    assert browser.console() == []
+
+
 @pytest.mark.parametrize("page", [sweep], indirect=True)
 def test_another_point_of_the_sweep_is_chosen(browser, page):
     browser.open(page)
@@ -224,9 +279,9 @@ def test_another_point_of_the_sweep_is_chosen(browser, page):
 def test_what_a_scenario_holds_is_shown_and_never_runs(browser, fabricate):
     made = fabricate(EVIL, "b")
     path = made.folder / "scenario.toml"
-    path.write_text(path.read_text().replace("fabricated", EVIL_NAME))
+    path.write_text(EVIL_TABLES + path.read_text().replace("fabricated", EVIL_NAME))
     for label in (EVIL, "b"):
-        made.decay(label, 0, 4.0, sweep={"cluster.compute": EVIL})
+        made.decay(label, 0, 4.0, sweep={"cluster.stragglers": EVIL})
     page = analysis.web_report(made.folder)[0]
     browser.open(page)
     assert browser.run("return window.ran") is None

@@ -46,7 +46,7 @@ def setting(features: int, algorithm: dict[str, Any], rounds: int, **changes: An
     return Setting(
         problem=Problem(dataset=Data(x, y, x[:0], y[:0]), **problem),
         cluster=Cluster(
-            workers=workers, compute={"kind": "uniform-speed", "low": 10.0, "high": 90.0}
+            workers=workers, stragglers={"kind": "uniform-speed", "low": 10.0, "high": 90.0}
         ),
         network=Network(
             topology=topology,
@@ -71,7 +71,7 @@ class Desim:
 
     def __init__(self, setting: Setting, *, train: bool = True) -> None:
         self._setting, self._train = setting, train
-        workers = setting.cluster.workers
+        workers = setting.cluster.size
         graph = setting.network.topology.build(workers, Streams(setting.seed).generator("graph"))
         self.messages_per_round = sum(len(row) for row in graph.neighbours)
 

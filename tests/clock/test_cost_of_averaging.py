@@ -1,11 +1,11 @@
-"""With memory_bps an average takes the time to read all its models and to write the result."""
+"""With charge_memory an average takes the time to read its models and to write the result."""
 
 import numpy as np
 import pytest
 from builders import problem, setting, simulate
 
 WORKERS, PARAMETERS, DEGREE = 6, 100, 2
-MEMORY_BPS = 32 * PARAMETERS * (DEGREE + 2) / 0.25  # a quarter of a second
+MEMORY = 4 * PARAMETERS * (DEGREE + 2) / 0.25  # bytes/s: a quarter of a second
 MESSAGE = {"kind": "dedicated", "bandwidth_bps": 32.0 * PARAMETERS}  # one second
 
 METHODS = {
@@ -19,26 +19,27 @@ METHODS = {
 }
 
 
-def run(method, memory_bps, rounds=10, train=False, **changes):
+def run(method, memory, rounds=10, train=False, **changes):
     fields = {"workers": WORKERS, "problem": problem(parameters=PARAMETERS), "link": MESSAGE}
-    fields |= {"memory_bps": memory_bps, "stop": {"rounds": rounds}}
+    fields |= {"stop": {"rounds": rounds}, "charge_memory": memory is not None}
+    fields |= {"hardware": {"speed_sps": 1.0, "memory_bytes_per_s": memory or 1.0}}
     return simulate(setting(method, **(fields | changes)), train=train)
 
 
 @pytest.mark.parametrize(("method", "round_s"), METHODS.values(), ids=METHODS)
 def test_each_round_is_that_much_longer(method, round_s):
     assert run(method, None).outcome.time_s == pytest.approx(10 * round_s)
-    assert run(method, MEMORY_BPS).outcome.time_s == pytest.approx(10 * (round_s + 0.25))
+    assert run(method, MEMORY).outcome.time_s == pytest.approx(10 * (round_s + 0.25))
 
 
 @pytest.mark.parametrize(("method", "round_s"), METHODS.values(), ids=METHODS)
 def test_a_model_is_there_when_its_average_has_ended(method, round_s):
-    rows = run(method, MEMORY_BPS, rounds=1, evaluate={"every_rounds": 1}).outcome.rows
+    rows = run(method, MEMORY, rounds=1, evaluate={"every_rounds": 1}).outcome.rows
     assert [row.time_s for row in rows] == pytest.approx([0, round_s + 0.25])
 
 
 UNEVEN = {
-    "compute": {"kind": "uniform-speed", "low": 1.0, "high": 9.0},
+    "stragglers": {"kind": "uniform-speed", "low": 1.0, "high": 9.0},
     "topology": {"kind": "erdos-renyi", "p": 0.5},
     "link": {
         "kind": "dedicated",
@@ -51,7 +52,7 @@ UNEVEN = {
 @pytest.mark.parametrize("changes", [{}, UNEVEN], ids=["equal", "uneven and slow links"])
 @pytest.mark.parametrize("method", [method for method, _ in METHODS.values()], ids=METHODS)
 def test_it_has_intervals_of_its_own_and_nothing_else_happens_in_them(method, changes):
-    trial = run(method, MEMORY_BPS / 4, rounds=20, **changes)
+    trial = run(method, MEMORY / 4, rounds=20, **changes)
     rows, workers = trial.timeline, trial.simulation.workers
     averages = rows[rows["kind"] == "average"]
     assert averages.groupby("worker").size().tolist() == [worker.steps for worker in workers]
@@ -65,7 +66,7 @@ def test_it_has_intervals_of_its_own_and_nothing_else_happens_in_them(method, ch
 @pytest.mark.parametrize("changes", [{}, UNEVEN], ids=["equal", "uneven and slow links"])
 @pytest.mark.parametrize("method", [method for method, _ in METHODS.values()], ids=METHODS)
 def test_no_model_is_sent_before_it_has_been_computed_or_after_a_newer_one(method, changes):
-    rows = run(method, MEMORY_BPS / 4, rounds=20, **changes).timeline
+    rows = run(method, MEMORY / 4, rounds=20, **changes).timeline
     averages = rows[rows["kind"] == "average"].set_index(["worker", "step"])["end_s"]
     messages = rows[rows["kind"] == "receive"].sort_values(["peer", "worker", "start_s"])
     assert len(messages) > 100
@@ -81,6 +82,6 @@ def test_no_model_is_sent_before_it_has_been_computed_or_after_a_newer_one(metho
 
 def test_learning_does_not_depend_on_it():
     method = {"kind": "dsgd", "batch": 5}
-    free, costly = (run(method, bps, train=True).outcome for bps in (None, MEMORY_BPS))
+    free, costly = (run(method, bps, train=True).outcome for bps in (None, MEMORY))
     assert free.rows[-1].measures.train_loss < free.rows[0].measures.train_loss
     assert [row.measures for row in free.rows] == [row.measures for row in costly.rows]

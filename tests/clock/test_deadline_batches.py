@@ -10,7 +10,9 @@ QUANTIMED = {"kind": "quantimed-dsgd"}
 def batches(deadline_s, *rows, rounds=1):
     trial = simulate(
         setting(
-            QUANTIMED | {"deadline_s": deadline_s}, compute=speeds(*rows), stop={"rounds": rounds}
+            QUANTIMED | {"deadline_s": deadline_s},
+            stragglers=speeds(*rows),
+            stop={"rounds": rounds},
         )
     )
     return [trial.rows("compute", i).samples.tolist() for i in range(3)]
@@ -40,7 +42,7 @@ def test_each_step_has_its_own_speed():
 
 def test_expected_batch_gives_the_deadline_from_the_mean_speed():
     compute = {"kind": "uniform-speed", "low": 10.0, "high": 90.0}
-    trial = simulate(setting(QUANTIMED | {"expected_batch": 20.0}, compute=compute))
+    trial = simulate(setting(QUANTIMED | {"expected_batch": 20.0}, stragglers=compute))
     np.testing.assert_allclose(trial.rows("compute").end_s - trial.rows("compute").start_s, 0.4)
 
 
@@ -62,7 +64,7 @@ def test_a_worker_without_a_sample_takes_its_neighbours_models():
     trial = simulate(
         setting(
             QUANTIMED | {"deadline_s": 1.0},
-            compute=speeds([1, 0.5], 0.5, 0.5),
+            stragglers=speeds([1, 0.5], 0.5, 0.5),
             stop={"rounds": 2},
             mixing="uniform",
             problem=one,

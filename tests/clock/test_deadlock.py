@@ -4,7 +4,6 @@ import pytest
 from builders import setting, simulate
 
 from desim.algorithms.base import Algorithm
-from desim.errors import SimulationError
 from desim.worker import Waiting, Worker
 
 
@@ -40,9 +39,18 @@ STEP = {"kind": "constant", "alpha": 1.0}
     ],
     ids=str,
 )
-def test_waiting_forever_is_an_error_that_says_so(method, stop, evaluate):
-    with pytest.raises(SimulationError, match="wait for messages that nobody sends"):
-        simulate(setting(method, stop=stop, evaluate=evaluate))
+def test_waiting_forever_ends_the_trial_and_says_who_waits_for_whom(method, stop, evaluate):
+    outcome = simulate(setting(method, stop=stop, evaluate=evaluate)).outcome
+    assert outcome.stopped_by == "stalled"
+    # It is noticed when nothing but the end or an evaluation is left to come.
+    assert outcome.time_s == outcome.rows[-1].time_s <= stop.get("time_s", 3.0)
+    if isinstance(method, Deaf):
+        assert outcome.stalled == (
+            f"at {outcome.time_s:g} s nothing can happen any more: worker 0 waits for 1, 2; "
+            "worker 1 waits for 0, 2; worker 2 waits for 0, 1"
+        )
+    else:
+        assert outcome.stalled.endswith("worker 1 waits for 0; worker 2 waits for 0")
 
 
 def test_an_error_in_an_algorithm_is_not_taken_for_a_deadlock():

@@ -46,7 +46,7 @@ def test_every_rounds_of_an_asynchronous_method_counts_mean_steps():
     # 9 at 5 (of which four at 2.25 and 4.5).
     found = rows(
         ASYNC,
-        compute=speeds(2, 2 / 2.25, 2 / 2.25),
+        stragglers=speeds(2, 2 / 2.25, 2 / 2.25),
         stop={"rounds": 3},
         evaluate={"every_rounds": 1},
     )

@@ -19,15 +19,17 @@ def round_s(barrier, **changes):
 
 @pytest.mark.parametrize("barrier", ["global", "neighbors"])
 def test_constant_speeds_give_batch_over_speed_plus_message(barrier):
-    constant = {"kind": "constant", "speed_sps": 40.0}
+    constant = {"kind": "uniform-speed", "low": 40.0, "high": 40.0}
     # 20 / 40 + 128 / 128 + 0.5 = 2 s
-    assert round_s(barrier, compute=constant, stop={"rounds": 50}) == pytest.approx(2.0, abs=1e-12)
+    assert round_s(barrier, stragglers=constant, stop={"rounds": 50}) == pytest.approx(
+        2.0, abs=1e-12
+    )
 
 
 def test_random_speeds_are_waited_for_less_by_neighbours_than_by_all():
     # A round cannot be shorter than the mean of the slowest of three (one's own and two
     # neighbours'), nor longer than the global one; over 500 rounds both are known to 1 %.
-    random = {"compute": {"kind": "uniform-speed", "low": 10.0, "high": 90.0}}
+    random = {"stragglers": {"kind": "uniform-speed", "low": 10.0, "high": 90.0}}
     rounds = {"stop": {"rounds": 500}}
     every = round_s("global", **random, **rounds)
     near = round_s("neighbors", **random, **rounds)
@@ -38,7 +40,7 @@ def test_random_speeds_are_waited_for_less_by_neighbours_than_by_all():
 def test_neighbours_are_never_more_than_one_round_apart_when_gathering():
     random = {"kind": "uniform-speed", "low": 10.0, "high": 90.0}
     method = {"kind": "dsgd", "batch": 20, "barrier": "neighbors"}
-    trial = simulate(setting(method, **RING, compute=random, stop={"rounds": 200}))
+    trial = simulate(setting(method, **RING, stragglers=random, stop={"rounds": 200}))
     starts = [trial.rows("compute", i).start_s.to_numpy() for i in range(16)]
     for i in range(16):
         mine, next_ones = starts[i], starts[(i + 1) % 16]

@@ -49,7 +49,7 @@ def run(**fields):
             method,
             workers=2,
             topology="complete",
-            compute=SPEEDS,
+            stragglers=SPEEDS,
             link=LINKS,
             stop={"time_s": 10.5},
             evaluate={"every_s": 1.05},
@@ -119,7 +119,7 @@ def test_a_model_that_waits_on_a_slow_link_leaves_at_once_on_a_fast_one():
         setting(
             Versions(step_size={"kind": "constant", "alpha": 1.0}),
             topology="star",
-            compute=speeds(1, 0.01, 0.01),
+            stragglers=speeds(1, 0.01, 0.01),
             link=GivenLinks(links=links),
             stop={"time_s": 5.5},
         )

@@ -24,7 +24,7 @@ PARAMETERS = 1600
 T_C = 3.0
 PAPER = {
     "workers": 50,
-    "compute": {"kind": "uniform-speed", "low": 10.0, "high": 90.0},
+    "stragglers": {"kind": "uniform-speed", "low": 10.0, "high": 90.0},
     "link": {"kind": "dedicated", "bandwidth_bps": 16 * PARAMETERS / T_C},
     "problem": problem(parameters=PARAMETERS),
     "stop": {"rounds": 2000},

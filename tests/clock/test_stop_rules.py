@@ -32,7 +32,7 @@ def test_rounds_end_with_the_last_step_of_the_last_worker():
 def test_rounds_of_an_asynchronous_method_are_mean_steps():
     # Steps end at 1, 2, 3, ... at worker 0, and at 10, 20, ... at the others: 12 steps (4 on
     # average) have been made at 10, by the second of the three that end one then.
-    outcome, last = ended(ASYNC, {"rounds": 4}, compute=speeds(2, 0.2, 0.2))
+    outcome, last = ended(ASYNC, {"rounds": 4}, stragglers=speeds(2, 0.2, 0.2))
     assert (outcome.stopped_by, outcome.time_s) == ("rounds", 10)
     assert (last.round, last.steps) == (4, 12)
 

@@ -29,7 +29,7 @@ SPEEDS = speeds(6, 3, 2)
 
 def run(barrier, rounds=2):
     method = {"kind": "dsgd", "batch": 6, "barrier": barrier}
-    return simulate(setting(method, compute=SPEEDS, link=LINKS, stop={"rounds": rounds}))
+    return simulate(setting(method, stragglers=SPEEDS, link=LINKS, stop={"rounds": rounds}))
 
 
 def test_messages_arrive_after_wire_time_and_latency():
@@ -83,12 +83,12 @@ def test_quantimed_computes_for_all_until_the_deadline():
     # 3.5 and 2.5 at worker 1, and both at 4 at worker 2.
     method = {"kind": "quantimed-dsgd", "deadline_s": 2.0}
     own = {"barrier": "neighbors"}
-    trial = simulate(setting(method | own, compute=SPEEDS, link=LINKS, stop={"rounds": 2}))
+    trial = simulate(setting(method | own, stragglers=SPEEDS, link=LINKS, stop={"rounds": 2}))
     assert trial.spans("compute", 0) == [(0, 2), (3, 5)]
     assert trial.spans("compute", 1) == [(0, 2), (3.5, 5.5)]
     assert trial.spans("compute", 2) == [(0, 2), (4, 6)]
     assert [trial.rows("compute", i).samples.tolist()[0] for i in range(3)] == [12, 6, 4]
-    trial = simulate(setting(method, compute=SPEEDS, link=LINKS, stop={"rounds": 2}))
+    trial = simulate(setting(method, stragglers=SPEEDS, link=LINKS, stop={"rounds": 2}))
     assert [trial.spans("compute", i) for i in range(3)] == [[(0, 2), (4, 6)]] * 3
 
 
@@ -96,7 +96,7 @@ def test_asynchronous_blocking_worker_computes_when_its_own_messages_have_arrive
     # Worker 0 sends for 2 s (latest arrival 2), worker 1 until 2, worker 2 until 1; then each
     # computes for 1, 2 and 3 s and starts again: periods of 3, 4 and 4 s.
     method = {"kind": "async-dsgd", "batch": 6}
-    trial = simulate(setting(method, compute=SPEEDS, link=LINKS, stop={"time_s": 8.5}))
+    trial = simulate(setting(method, stragglers=SPEEDS, link=LINKS, stop={"time_s": 8.5}))
     assert trial.spans("compute", 0) == [(2, 3), (5, 6)]
     assert trial.spans("compute", 1) == [(2, 4), (6, 8)]
     assert trial.spans("compute", 2) == [(1, 4), (5, 8)]

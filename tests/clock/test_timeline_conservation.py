@@ -27,7 +27,7 @@ OVERLAPPED = [{"kind": "async-dsgd", "batch": 20, "sending": "overlapped"}]
 
 def run(method, link, **changes):
     fields = {"workers": 8, "topology": {"kind": "random-regular", "degree": 3}}
-    fields |= {"compute": RANDOM, "link": link, "stop": {"rounds": 30}}
+    fields |= {"stragglers": RANDOM, "link": link, "stop": {"rounds": 30}}
     return simulate(setting(method, **(fields | changes)))
 
 
@@ -94,10 +94,12 @@ def test_bits_sent_are_the_bits_received(method):
 
 
 @pytest.mark.parametrize("method", SYNCHRONOUS + NEIGHBOURS + ASYNCHRONOUS + OVERLAPPED, ids=str)
-@pytest.mark.parametrize("speed", [{"kind": "constant", "speed_sps": 40.0}, RANDOM], ids=str)
+@pytest.mark.parametrize(
+    "speed", [{"kind": "uniform-speed", "low": 40.0, "high": 40.0}, RANDOM], ids=str
+)
 def test_a_run_repeats_itself_to_the_last_bit_ties_included(method, speed):
     # With constant speeds and equal links everything happens at the same instants.
-    first, second = (run(method, EQUAL, compute=speed) for _ in range(2))
+    first, second = (run(method, EQUAL, stragglers=speed) for _ in range(2))
     pd.testing.assert_frame_equal(first.timeline, second.timeline, check_exact=True)
 
 
@@ -105,7 +107,7 @@ def test_a_run_repeats_itself_to_the_last_bit_ties_included(method, speed):
 def test_the_clock_runs_alike_with_and_without_training(method):
     kinds = [run(method, UNEQUAL).timeline]
     fields = {"workers": 8, "topology": {"kind": "random-regular", "degree": 3}}
-    fields |= {"compute": RANDOM, "link": UNEQUAL, "stop": {"rounds": 30}}
+    fields |= {"stragglers": RANDOM, "link": UNEQUAL, "stop": {"rounds": 30}}
     kinds.append(simulate(setting(method, **fields), train=True).timeline)
     pd.testing.assert_frame_equal(*kinds, check_exact=True)
 

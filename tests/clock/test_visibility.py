@@ -37,7 +37,7 @@ def seen(reader_speed, latency_s, **fields):
             Reader(step_size={"kind": "constant", "alpha": 1.0}, **fields),
             workers=2,
             topology="complete",
-            compute=speeds(1, reader_speed),
+            stragglers=speeds(1, reader_speed),
             link={"kind": "dedicated", "bandwidth_bps": 100.0, "latency_s": latency_s},
             stop={"time_s": 4.0},
         )
@@ -67,7 +67,7 @@ def test_a_gathered_message_ends_the_wait_at_its_arrival():
             {"kind": "dsgd", "batch": 3, "barrier": "neighbors"},
             workers=2,
             topology="complete",
-            compute=speeds(1, 3),
+            stragglers=speeds(1, 3),
             link={"kind": "dedicated", "bandwidth_bps": 256.0, "latency_s": 0.25},
             stop={"rounds": 1},
         )

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from desim.algorithms.async_dsgd import AsyncDSGD
 from desim.algorithms.base import Algorithm
 from desim.algorithms.dsgd import DSGD
-from desim.clock.compute.uniform_speed import UniformSpeed
 from desim.clock.links.dedicated import Dedicated
+from desim.clock.stragglers.uniform_speed import UniformSpeed
 from desim.mixings.laplacian import Laplacian
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.simulation import Simulation
@@ -123,7 +123,7 @@ def rows_of(algorithm: Algorithm, rounds: int, every: int) -> dict[str, npt.NDAr
             loss=cross_entropy_summed_over_outputs,
             regulariser=ridge_without_biases,
         ),
-        Cluster(workers=WORKERS, compute=UniformSpeed(low=10.0, high=90.0)),
+        Cluster(workers=WORKERS, stragglers=UniformSpeed(low=10.0, high=90.0)),
         Network(
             topology=GivenGraph(adjacency=inputs()["adjacency"]),
             mixing=Laplacian(margin=2.0),

@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 
 from desim.algorithms.quantimed_dsgd import QuanTimedDSGD
-from desim.clock.compute.uniform_speed import UniformSpeed
 from desim.clock.links.dedicated import Dedicated
+from desim.clock.stragglers.uniform_speed import UniformSpeed
 from desim.mixings.uniform import Uniform
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.simulation import Simulation
@@ -95,7 +95,7 @@ def squared_error(rounds: int, step_size: StronglyConvex, compressor: Compressor
     """(1/n) sum_i ||x_i - x*||^2 after a run of its own: around the mean, plus that of the mean."""
     setting = Setting(
         PROBLEM,
-        Cluster(workers=WORKERS, compute=UniformSpeed(low=10.0, high=90.0)),
+        Cluster(workers=WORKERS, stragglers=UniformSpeed(low=10.0, high=90.0)),
         NETWORK,
         Stop(rounds=rounds),
         Evaluate(every_rounds=rounds),

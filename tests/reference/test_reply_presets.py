@@ -5,8 +5,9 @@ import pytest
 from shared_data import shared
 
 from desim import scenario
+from desim.outcome import Outcome
 from desim.setting import Setting
-from desim.simulation import Outcome, Simulation
+from desim.simulation import Simulation
 
 
 def setting(preset: str, label: str, **values: object) -> Setting:

@@ -25,7 +25,10 @@ def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("cluster.workers=five", ["cluster.workers = 'five'", "integer"]),
         ("cluster.wokers=5", ["cluster.wokers = 5", "did you mean 'workers'?"]),
         ("cluster.workers.x=5", ["cluster.workers.x = 5", "nothing below cluster.workers = 4"]),
-        ("cluster.compute.kind=constant", ["give the whole table", "cluster.compute = {kind ="]),
+        (
+            "cluster.stragglers.kind=constant",
+            ["give the whole table", "cluster.stragglers = {kind ="],
+        ),
         ("algorithms.DSG.batch=5", ["'DSG' names none of them", "0 to 1, DSGD, QT or '*'"]),
         ("algorithms.2.batch=5", ["'2' names none of them"]),
         ("algorithms.QT.batch=5", ["algorithms.QT.batch = 5", "unknown key of QT"]),

@@ -16,7 +16,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"algorithms.1.deadline_ms": 400}, ["algorithms.1.deadline_ms", "'deadline_s'"]),
     ({"network.link.bandwidth_mbps": 1}, ["bandwidth_mbps = 1", "bit/s (_bps)"]),
     ({"cluster": DROP}, ["cluster: is missing"]),
-    ({"cluster.workers": DROP}, ["cluster.workers: is missing"]),
+    ({"cluster.workers": DROP}, ["needs workers, or a count in each table of hardware"]),
     ({"algorithms.0.batch": DROP}, ["algorithms.0.batch: is missing"]),
     # types
     (
@@ -27,7 +27,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"cluster.workers": True}, ["cluster.workers = True: must be a valid integer"]),
     ({"cluster.workers": 4.0}, ["cluster.workers = 4.0: must be a valid integer"]),
     ({"network.link.latency_s": True}, ["network.link.latency_s = True", "number, in seconds"]),
-    ({"cluster.compute.low": True}, ["cluster.compute.low = True", "number"]),
+    ({"cluster.stragglers.low": True}, ["cluster.stragglers.low = True", "number"]),
     ({"name": 3}, ["name = 3", "string"]),
     ({"seeds": 3}, ["seeds = 3: must be a list"]),
     ({"seeds": [True]}, ["seeds.0 = True", "integer"]),
@@ -43,9 +43,9 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"network.link.bandwidth_bps": nan}, ["network.link.bandwidth_bps = nan"]),
     ({"network.link.latency_s": -1}, ["latency_s = -1", "greater than or equal to 0, in seconds"]),
     ({"network.link.latency_s": inf}, ["latency_s = inf", "finite"]),
-    ({"cluster.compute.low": 0}, ["cluster.compute.low = 0", "greater than 0"]),
-    ({"cluster.compute.low": nan}, ["cluster.compute.low = nan", "finite"]),
-    ({"cluster.compute.high": inf}, ["cluster.compute.high = inf", "finite"]),
+    ({"cluster.stragglers.low": 0}, ["cluster.stragglers.low = 0", "greater than 0"]),
+    ({"cluster.stragglers.low": nan}, ["cluster.stragglers.low = nan", "finite"]),
+    ({"cluster.stragglers.high": inf}, ["cluster.stragglers.high = inf", "finite"]),
     ({"algorithms.0.step_size.alpha": nan}, ["algorithms.0.step_size.alpha = nan", "finite"]),
     ({"algorithms.0.batch": 0}, ["algorithms.0.batch = 0", "greater than or equal to 1"]),
     ({"cluster.workers": 1}, ["cluster.workers = 1", "greater than or equal to 2"]),
@@ -57,7 +57,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"problem.model.hidden": []}, ["problem.model.hidden = []", "at least 1 item"]),
     ({"problem.model.hidden": [0]}, ["problem.model.hidden.0 = 0"]),
     # low and high
-    ({"cluster.compute.low": 100}, ["cluster.compute.high = 90: must be at least low = 100"]),
+    ({"cluster.stragglers.low": 100}, ["cluster.stragglers.high = 90: must be at least low = 100"]),
     (
         {"network.link.bandwidth_bps": {"low": 5, "high": 2}},
         ["network.link.bandwidth_bps = {low = 5, high = 2}", "high at least low"],
@@ -72,12 +72,12 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ),
     # kinds
     (
-        {"cluster.compute": "uniform-sped"},
+        {"cluster.stragglers": "uniform-sped"},
         ["kind = 'uniform-sped'", "did you mean 'uniform-speed'"],
     ),
     ({"algorithms.0.kind": "dsg"}, ["algorithms.0.kind = 'dsg'", "did you mean 'dsgd'?"]),
-    ({"cluster.compute": {"low": 3}}, ["cluster.compute = {'low': 3}", "needs a kind"]),
-    ({"cluster.compute": {"kind": 3}}, ["cluster.compute.kind = 3", "must be a string"]),
+    ({"cluster.stragglers": {"low": 3}}, ["cluster.stragglers = {'low': 3}", "needs a kind"]),
+    ({"cluster.stragglers": {"kind": 3}}, ["cluster.stragglers.kind = 3", "must be a string"]),
     ({"problem.dtype": "float16"}, ["problem.dtype = 'float16': must be 'float32' or 'float64'"]),
     ({"algorithms.0.kind": "nowhere:DSGD"}, ["kind = 'nowhere:DSGD'", "package.module:Class"]),
     ({"algorithms.0.kind": "..nowhere:DSGD"}, ["kind = '..nowhere:DSGD'", "can't be imported"]),

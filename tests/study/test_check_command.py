@@ -21,7 +21,7 @@ def test_closed_forms() -> None:
         "seeds": [0, 1, 2],
         "sweep": {"problem.l2": [0, 1e-3]},
         "cluster.workers": 6,
-        "cluster.compute": {"kind": "constant", "speed_sps": 50.0},
+        "cluster.stragglers": {"kind": "uniform-speed", "low": 50.0, "high": 50.0},
         "algorithms.1.expected_batch": 20,
     }
     plan = simulator.plan(simulator.from_table(tiny(changes)))
@@ -56,8 +56,8 @@ def test_a_random_speed_and_random_links() -> None:
     assert plan.mean_speed_sps == (10 + 90) / 2
     assert plan.samples_per_worker == 0
     dsgd, quantimed = plan.methods
-    bits = 32 * PARAMETERS
-    assert dsgd.message_s == pytest.approx((0.1 + bits / 2000, 0.3 + bits / 1000))
+    bits = 32 * PARAMETERS  # over the eight links that the first seed draws
+    assert 0.1 + bits / 2000 <= dsgd.message_s[0] < dsgd.message_s[1] <= 0.3 + bits / 1000
     assert quantimed.details == {"T_d": "0.1 s"}
     assert dsgd.message_s[0] < dsgd.round_s < dsgd.message_s[1] + 5 / 10
 

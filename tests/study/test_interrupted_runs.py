@@ -14,8 +14,8 @@ from tiny import Call, sums, tiny, write
 
 import desim as simulator
 from desim import study
+from desim.outcome import Outcome
 from desim.scenario import Trial
-from desim.simulation import Outcome
 
 CHANGES = {"seeds": [0, 1, 2], "stop.rounds": 200, "evaluate.every_rounds": 20}
 

@@ -78,15 +78,17 @@ def test_every_member_reads_its_own_table(axis: str, kind: str) -> None:
     cls = members(axis)[kind]
     base = [c for c in cls.__mro__ if issubclass(c, Member) and c.is_base()][-1]
     assert find(axis, kind) is cls
-    assert cls.examples
-    for example in cls.examples:
+    assert cls.examples or "file" in cls.model_fields
+    for example in cls.examples or [{"file": "speeds.csv"}]:
         member = base.parse({**filled(cls, example), "kind": kind})
         assert type(member) is cls
         table = tomllib.loads(tomli_w.dumps(member.table()))
         assert table["kind"] == kind
-        assert base.parse(table) == member
+        # By their tables: that of a member with a profile holds the profile's numbers.
+        assert base.parse(table).table() == member.table()
         # The long way to name the same class.
-        assert base.parse({**table, "kind": f"{cls.__module__}:{cls.__qualname__}"}) == member
+        named = base.parse({**table, "kind": f"{cls.__module__}:{cls.__qualname__}"})
+        assert named.table() == member.table()
 
 
 @pytest.mark.parametrize("axis", AXES)
@@ -124,6 +126,6 @@ def test_fields_of_a_base_are_explained_with_those_of_the_member(desim: Call) ->
 
 
 def test_a_kind_on_two_axes_is_shown_twice(desim: Call) -> None:
-    out = desim("show", "constant").out
-    assert "constant (step-sizes)" in out
-    assert "constant (compute)" in out
+    out = desim("show", "none").out
+    assert "none (compressors)" in out
+    assert "none (stragglers)" in out

@@ -38,7 +38,7 @@ class Mixer(desim.Algorithm):
         x = me.initial_model()
         for t in count():
             gradient = yield from me.compute(x, self.batch)
-            me.broadcast(me.compress(x, desim.Compressor.parse("none")), tag=t)
+            me.broadcast((yield from me.compress(x, desim.Compressor.parse("none"))), tag=t)
             received = yield from me.gather(tag=t)
             x = (yield from me.mix(x, received)) - alpha * gradient
             me.commit(x)
@@ -64,7 +64,9 @@ def scenario(**problem: object) -> desim.Scenario:
         problem=desim.Problem(
             **{"dataset": data(), "model": Line(), "loss": absolute, "l2": 0.01} | problem
         ),
-        cluster=desim.Cluster(workers=4, compute={"kind": "constant", "speed_sps": 10.0}),
+        cluster=desim.Cluster(
+            workers=4, stragglers={"kind": "uniform-speed", "low": 10.0, "high": 10.0}
+        ),
         network=desim.Network(
             topology="ring",
             mixing="metropolis",

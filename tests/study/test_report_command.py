@@ -43,11 +43,14 @@ def test_targets_and_the_baseline_can_be_chosen(tmp_path: Path, desim: Call) -> 
 def test_the_page_has_a_colour_for_averaging_where_it_takes_time(
     tmp_path: Path, desim: Call
 ) -> None:
-    sweep = {"cluster.memory_bps": [1e5, 1e6]}
-    file, out = write(tmp_path / "tiny.toml", {"sweep": sweep}), tmp_path / "results"
+    key = "cluster.hardware.0.memory_bytes_per_s"
+    machine = {"speed_sps": 1.0, "memory_bytes_per_s": 1e4}
+    changes = {"cluster.hardware": machine, "cluster.charge_memory": True}
+    changes["sweep"] = {key: [1e4, 1e5]}
+    file, out = write(tmp_path / "tiny.toml", changes), tmp_path / "results"
     assert desim("run", file, "--out", out, "--jobs", 1, "--quiet").code == 0
     assert desim("report", out, "--html").code == 0
     page = (out / "report" / "report.html").read_text(encoding="utf-8")
     assert '<span class="key average"></span>averaging' in page
-    drawn = (out / "report" / "timeline--cluster.memory_bps=100000.svg").read_text(encoding="utf-8")
+    drawn = (out / "report" / f"timeline--{key}=10000.svg").read_text(encoding="utf-8")
     assert "average" in drawn

@@ -109,8 +109,8 @@ def test_labels_that_no_folder_can_be_named_after() -> None:
 
 
 def test_a_value_that_breaks_a_rule_is_refused_at_reading() -> None:
-    with pytest.raises(ScenarioError, match=r"^cluster.compute.high = 90: must be at least low"):
-        trials(**{"cluster.compute.low": [10, 100]})
+    with pytest.raises(ScenarioError, match=r"^cluster.stragglers.high = 90: must be at least low"):
+        trials(**{"cluster.stragglers.low": [10, 100]})
 
 
 def test_a_graph_that_does_not_exist_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from tiny import Call, write
 
 from desim import tuning_work
-from desim.simulation import Outcome, Simulation
+from desim.outcome import Outcome
+from desim.simulation import Simulation
 
 SMALL = ("--grid", 3, "--refine", 1, "--jobs", 1)
 

@@ -26,7 +26,7 @@ def quadratic(**changes):
             "model": {"kind": "quadratic", "condition": 4.0},
             "dtype": "float64",
         },
-        "cluster": {"workers": 4, "compute": {"kind": "constant", "speed_sps": 1.0}},
+        "cluster": {"workers": 4, "stragglers": {"kind": "uniform-speed", "low": 1.0, "high": 1.0}},
         "network": {
             "topology": "ring",
             "mixing": "metropolis",

@@ -28,21 +28,24 @@ class MyDSGD(desim.Algorithm):
         x = me.initial_model()
         for t in count():
             gradient = yield from me.compute(x, self.batch)
-            me.broadcast(me.compress(x, desim.Compressor.parse("none")), tag=t)
+            me.broadcast((yield from me.compress(x, desim.Compressor.parse("none"))), tag=t)
             received = yield from me.gather(tag=t)
             yield from me.barrier()
             x = (yield from me.mix(x, received)) - alpha * gradient
             me.commit(x)
 
 
-class MySpeed(desim.Compute):
+class MySpeed(desim.PerStep):
     """Worker i does 10 (i + 1) samples a second."""
 
-    def speeds_sps(self, streams, worker, steps):
+    def speeds(self, streams, worker, steps):
         return 10.0 * (worker + 1) + 0.0 * steps
 
-    def mean_speed_sps(self):
+    def mean_speed(self):
         return 25.0
+
+    def mean_slowdown(self):
+        return 0.05
 
 
 class Fails(MyDSGD):
@@ -84,7 +87,7 @@ def test_a_class_from_the_working_folder(desim: Call) -> None:
             "label": "mine",
             "step_size": {"kind": "constant", "alpha": 0.5},
         },
-        "cluster.compute": "my_methods:MySpeed",
+        "cluster.stragglers": "my_methods:MySpeed",
     }
     write(Path("tiny.toml"), changes)
     ended = desim("run", "tiny.toml", "--out", "two", "--jobs", 2)

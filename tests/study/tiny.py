@@ -21,7 +21,7 @@ _TABLE: Table = {
         "samples_per_worker": 20,
         "model": {"kind": "mlp", "hidden": [4]},
     },
-    "cluster": {"workers": 4, "compute": {"kind": "uniform-speed", "low": 10, "high": 90}},
+    "cluster": {"workers": 4, "stragglers": {"kind": "uniform-speed", "low": 10, "high": 90}},
     "network": {
         "topology": "ring",
         "mixing": "metropolis",

@@ -23,7 +23,7 @@ def run(method, iterate, rounds=ROUNDS, **options):
         method | {"step_size": STEP},
         workers=6,
         problem=PROBLEM,
-        compute={"kind": "uniform-speed", "low": 1.0, "high": 9.0},
+        stragglers={"kind": "uniform-speed", "low": 1.0, "high": 9.0},
         stop={"rounds": rounds},
         evaluate=evaluate,
     )

@@ -74,7 +74,7 @@ def both(method, given, **changes):
     fields = {
         "workers": WORKERS,
         "topology": {"kind": "erdos-renyi", "p": 0.5},
-        "compute": CLUSTER,
+        "stragglers": CLUSTER,
         "link": UNEQUAL,
         "stop": {"rounds": 50},
         "evaluate": {"every_rounds": 17},

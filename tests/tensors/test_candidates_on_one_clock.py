@@ -31,7 +31,7 @@ def test_every_method_gives_the_outcome_of_a_trial_alone(method):
             method | {"step_size": step_size},
             workers=WORKERS,
             topology={"kind": "erdos-renyi", "p": 0.5},
-            compute=CLUSTER,
+            stragglers=CLUSTER,
             link=UNEQUAL,
             stop={"rounds": 8},
             evaluate={"every_rounds": 3},
@@ -68,7 +68,7 @@ def test_the_clock_stops_when_no_candidate_is_left():
         {"kind": "dsgd", "batch": 2},
         stop={"rounds": 10_000, "target_train_loss": 1e-3},
         evaluate={"every_rounds": 1},
-        compute=UNIT_SPEED,
+        stragglers=UNIT_SPEED,
         problem=quadratic(
             dataset={"kind": "quadratic", "samples": 30, "dimension": 4, "spread": 0.0}
         ),
@@ -88,7 +88,7 @@ class Momentum(Algorithm):
             gradient = yield from me.compute(x, 2)
             velocity = me.record(0.9 * velocity + gradient / (1 + alpha))
             step = me.map(lambda rows: rows.clamp(-1, 1), velocity)
-            me.broadcast(me.compress(x), tag=t)
+            me.broadcast((yield from me.compress(x)), tag=t)
             received = yield from me.gather(tag=t)
             mixed = yield from me.mix(x, received)
             x = (1 - epsilon) * x + epsilon * mixed - 2 * alpha**0.5 / 3 * step

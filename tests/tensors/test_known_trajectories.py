@@ -79,7 +79,7 @@ def test_asynchronous_workers_mix_what_they_see(visibility):
     step_s = np.sqrt([2, 3, 5, 7, 11, 13])
     link = {"kind": "dedicated", "bandwidth_bps": float("inf"), "latency_s": 0.25}
     method = {"kind": "async-dsgd", "batch": 1, "visibility": visibility} | EXACT
-    simulation, _ = run(method, compute=speeds(*(1 / step_s)), link=link, stop={"time_s": 30.0})
+    simulation, _ = run(method, stragglers=speeds(*(1 / step_s)), link=link, stop={"time_s": 30.0})
     w, theta = mixing(simulation), thetas(simulation)
     x = np.zeros((N, D))
     history = [[(0.0, x[i].copy())] for i in range(N)]  # (handed over, model) of each worker

@@ -171,7 +171,7 @@ def counted(method, rounds, workers=10, **options):
             method,
             workers=workers,
             topology={"kind": "random-regular", "degree": 3},
-            compute=RANDOM,
+            stragglers=RANDOM,
             link=LINK,
             stop={"rounds": rounds},
             problem=problem(dtype="float64"),

@@ -1,12 +1,11 @@
 "use strict";
 // The timeline to zoom and pan: draws the intervals of the page's data block on a canvas.
 (() => {
-  const KINDS = ["wait", "send", "average", "compute"];
   const FIELDS = 5; // of a span: kind, start, length, step, amount
   const GUTTER = 44, TITLE = 24, LANE = 24, BAR = 15, AXIS = 44, NARROWEST = 1e-5;
   const byId = (id) => document.getElementById(id);
   const canvas = byId("timeline-view"), pen = canvas.getContext("2d");
-  const { scenes } = JSON.parse(byId("timeline-data").textContent);
+  const { kinds, scenes } = JSON.parse(byId("timeline-data").textContent);
   let scene = scenes[0], from = 0, to = scene.view_s || scene.end_s || 1;
 
   const width = () => Math.max(1, canvas.clientWidth - GUTTER - 8);
@@ -117,9 +116,10 @@
     pen.beginPath();
     pen.rect(GUTTER, top - 4, right - GUTTER, LANE);
     pen.clip();
-    const bars = (code, y, tall) => {
-      pen.fillStyle = ink(KINDS[code]);
-      pen.strokeStyle = ink(code === 0 ? "edge" : "paper");
+    const bars = (kind, y, tall) => {
+      const code = kinds.indexOf(kind);
+      pen.fillStyle = kind === "down" ? hatched(ink(kind), ink("hatch")) : ink(kind);
+      pen.strokeStyle = ink(kind === "wait" || kind === "down" ? "edge" : "paper");
       for (let k = 0; k < last; k += 1) {
         const at = k * FIELDS, end = spans[at + 1] + spans[at + 2];
         if (spans[at] !== code || end < from) continue;
@@ -129,26 +129,49 @@
         if (w > 4 && tall === BAR) pen.strokeRect(x + 0.5, y + 0.5, w - 1, tall - 1);
       }
     };
-    KINDS.forEach((_, code) => bars(code, top, BAR));
-    bars(1, top + (BAR * 2) / 3, BAR / 3); // sending beside computing shows as a strip
+    for (const kind of kinds) bars(kind, top, BAR);
+    bars("send", top + (BAR * 2) / 3, BAR / 3); // sending beside computing shows as a strip
+    const marks = (times, draw) => {
+      let before = -9;
+      for (const time of times) {
+        const x = xOf(time);
+        if (time < from || x - before < 1) continue;
+        if (time > to) break;
+        draw(x);
+        before = x;
+      }
+    };
     pen.fillStyle = ink("ink");
-    let newest = spans.length ? spans[3] : 0;
-    for (let k = 0; k < last; k += 1) {
-      const at = k * FIELDS;
-      if (spans[at + 3] <= newest) continue;
-      newest = spans[at + 3];
-      if (spans[at + 1] >= from) pen.fillRect(xOf(spans[at + 1]) - 0.75, top - 2, 1.5, BAR + 4);
-    }
+    marks(lane.steps, (x) => pen.fillRect(x - 0.75, top - 2, 1.5, BAR + 4));
     pen.fillStyle = ink("soft");
-    let before = -9;
-    for (const time of lane.arrivals) {
-      const x = xOf(time);
-      if (time < from || x - before < 1) continue;
-      if (time > to) break;
-      pen.fillRect(x - 1, top + BAR + 2, 2, 2);
-      before = x;
-    }
+    marks(lane.arrivals, (x) => pen.fillRect(x - 1, top + BAR + 2, 2, 2));
+    pen.strokeStyle = ink("lost");
+    pen.lineWidth = 1.5;
+    marks(lane.losses, (x) => cross(x, top + BAR + 2, 2.5));
     pen.restore();
+  }
+
+  function cross(x, y, reach) {
+    pen.beginPath();
+    for (const side of [-1, 1]) {
+      pen.moveTo(x - reach, y - side * reach);
+      pen.lineTo(x + reach, y + side * reach);
+    }
+    pen.stroke();
+  }
+
+  function hatched(ground, line) {
+    const tile = document.createElement("canvas"), brush = tile.getContext("2d");
+    tile.width = tile.height = 6;
+    brush.fillStyle = ground;
+    brush.fillRect(0, 0, 6, 6);
+    brush.strokeStyle = line;
+    for (const shift of [-6, 0, 6]) { // the neighbours' lines, whose ends reach into the tile
+      brush.moveTo(shift - 1, -1);
+      brush.lineTo(shift + 7, 7);
+    }
+    brush.stroke();
+    return pen.createPattern(tile, "repeat");
   }
 
   function tell(x, y) {
@@ -167,7 +190,7 @@
     for (let k = 0; k < after(lane.spans, time); k += 1) {
       const [code, start, length, step, amount] = lane.spans.slice(k * FIELDS, (k + 1) * FIELDS);
       if (time > start + length) continue;
-      const kind = KINDS[code], unit = { compute: "samples", send: "bits" }[kind];
+      const kind = kinds[code], unit = { compute: "samples", send: "bits" }[kind];
       const size = unit ? `, ${amount.toLocaleString("en")} ${unit}` : "";
       const end = Number((start + length).toPrecision(7));
       found.push(`${kind}, ${start} to ${end} s, step ${step}${size}`);

@@ -1,10 +1,13 @@
-"""What a link is: it carries messages one after another and says when each arrives."""
+"""What a link is: it carries messages and says when each has left and arrives."""
 
 from abc import abstractmethod
 from array import array
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import simpy
 
 from desim.registry import Member
 from desim.streams import Streams
@@ -21,41 +24,84 @@ class Mailbox:
         missing: how many neighbours have not sent yet.
         complete_s: when the last of those sent so far arrives.
         waiter: called with the mailbox once the last message has been sent.
+        arrivals: when each message arrives, where it isn't always waited for.
     """
 
-    __slots__ = ("complete_s", "messages", "missing", "waiter")
+    __slots__ = ("arrivals", "complete_s", "messages", "missing", "waiter")
 
     def __init__(self, neighbours: int) -> None:
         self.messages: list[Any] = [None] * neighbours
         self.missing = neighbours
         self.complete_s = 0.0
         self.waiter: Any = None
+        self.arrivals: dict[int, float] = {}
+
+
+class End(NamedTuple):
+    """Where a link ends.
+
+    Attributes:
+        target: the receiver's number.
+        boxes: its mailboxes by tag.
+        place: the source's place among its neighbours.
+        degree: the number of those.
+    """
+
+    target: int
+    boxes: dict[int, Mailbox]
+    place: int
+    degree: int
+
+
+class Wire:
+    """What carries one message at a time: a cable, a network card or a radio channel.
+
+    Attributes:
+        free_s: when the last message taken has left it.
+        waiting: the links whose newest message waits until it is free, in order.
+    """
+
+    __slots__ = ("free_s", "waiting")
+
+    def __init__(self) -> None:
+        self.free_s = 0.0
+        self.waiting: deque[Link] = deque()
 
 
 class Link:
-    """Equal directed links from one worker to some of its neighbours, each a wire of its own.
+    """Directed links from one worker to some of its neighbours, in the same state at all times.
 
-    A worker always sends to all its neighbours at once, so wires with equal properties are in the
-    same state at all times and one object stands for all of them. A subclass says how long a
-    message takes.
+    A worker sends to all its neighbours at once, so wires of their own with equal properties need
+    one object only. A subclass says how long a message takes.
 
     Attributes:
         source: the sender's number.
         targets: the receivers' numbers.
-        ends: for each target its mailboxes by tag, the source's place among its neighbours, and
-            the number of those.
+        copies: how often a message that is sent to all of them goes over a wire.
+        wire: what the messages wait for.
+        ends: for each target where the link ends.
         newest: the newest message that has arrived, for asynchronous receivers.
         posted: the newest message handed to the links, arrived or not.
         flying: (arrival, message) of those on the way, in order.
-        waiting: (message, bits, step) that busy links will send next, or None.
+        waiting: (message, bits, step) that will be sent when the wire is free, or None.
     """
 
-    __slots__ = ("ends", "flying", "newest", "posted", "source", "targets", "waiting")
+    __slots__ = (
+        "copies",
+        "ends",
+        "flying",
+        "newest",
+        "posted",
+        "source",
+        "targets",
+        "waiting",
+        "wire",
+    )
 
-    def __init__(self, source: int, targets: Sequence[int]) -> None:
-        self.source = source
+    def __init__(self, source: int, targets: Sequence[int], wire: Wire, copies: int) -> None:
+        self.source, self.wire, self.copies = source, wire, copies
         self.targets = array("i", targets)
-        self.ends: list[tuple[dict[int, Mailbox], int, int]] = []
+        self.ends: list[End] = []
         self.newest: Any = None
         self.posted: Any = None
         self.flying: deque[tuple[float, Any]] = deque()
@@ -65,25 +111,64 @@ class Link:
         """Takes a message for each target at now_s; it goes out when those before it have left."""
         raise NotImplementedError("abstract")
 
+    def send(self, now_s: float, size_bits: int, then: Callable[[Passage], None]) -> None:
+        """Takes a message and calls `then` with its passage, at once where that is known."""
+        then(self.carry(now_s, size_bits))
+
+    def drain(self) -> None:
+        """At the end of a trial: tells of what is still under way, where nothing was told yet."""
+
     def land(self, now_s: float) -> None:
         """Keeps only the newest of the messages that have arrived."""
         while self.flying and self.flying[0][0] <= now_s:
             self.newest = self.flying.popleft()[1]
 
-    def free_at(self) -> float:
-        """When the links can begin to send another message, in simulated seconds."""
-        raise NotImplementedError("abstract")
+
+@dataclass(frozen=True)
+class Site:
+    """What a link model needs to know of the workers.
+
+    Attributes:
+        neighbours: of each worker.
+        streams: for links that differ at random.
+        env: the clock, for links that can't tell an arrival when a message is sent.
+        up_bps, down_bps: bandwidth of each worker's access link in bit/s, where its hardware has
+            one of its own; else None.
+        apart: one link object for each wire, since what happens on equal wires may differ.
+    """
+
+    neighbours: Sequence[Sequence[int]]
+    streams: Streams
+    env: simpy.Environment
+    up_bps: Sequence[float | None]
+    down_bps: Sequence[float | None]
+    apart: bool = False
 
 
 class LinkModel(Member):
-    """How the links of a network carry messages."""
+    """How the links of a network carry messages.
+
+    Class attributes:
+        known: whether a message's arrival is known when it is sent.
+    """
 
     axis: ClassVar[str] = "links"
+    known: ClassVar[bool] = True
 
     @abstractmethod
-    def build(self, source: int, targets: Sequence[int], streams: Streams) -> list[Link]:
-        """The directed links from source to its neighbours, equal ones in one object."""
+    def build(self, site: Site) -> list[list[Link]]:
+        """For each worker its directed links to all its neighbours."""
 
     @abstractmethod
-    def times_s(self, size_bits: int) -> tuple[float, float]:
-        """The shortest and the longest time that a message of this size takes on an idle link."""
+    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
+        """The shortest and the longest time that a message of this size takes on an idle network.
+
+        Random delays and losses aside.
+        """
+
+    def check(self, neighbours: Sequence[Sequence[int]]) -> None:
+        """Raises ScenarioError where the model doesn't fit a graph."""
+
+    def losses(self) -> tuple[float, float]:
+        """The probability that a message is lost, and after how long it is sent again, in s."""
+        return 0.0, 1.0

@@ -1,0 +1,249 @@
+"""The commands that start from measurements: `desim fit` and `desim calibrate`."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from desim.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from desim.calibration import Calibration
+    from desim.fitting import Fit
+    from desim.scenario import Scenario
+
+#: Reads the pairs of --set.
+ReadValues = Callable[[list[str] | None], dict[str, Any]]
+
+#: A best law whose distance from the steps is larger, and no chance, fits none of them well.
+_FAR, _UNLIKELY = 0.1, 0.01
+
+#: A machine whose mean step takes so many medians was doing something else as well.
+_BUSY = 1.15
+
+#: A line through batch sizes that is so far off at one of them isn't what the model does.
+_CROOKED = 0.15
+
+
+def add_commands(app: typer.Typer, values: ReadValues) -> None:
+    """Adds the two commands to the command line.
+
+    Args:
+        app: the command line.
+        values: reads the pairs of --set.
+    """
+    app.command()(fit)
+
+    @app.command()
+    def calibrate(
+        scenario: Annotated[
+            str,
+            typer.Argument(
+                metavar="SCENARIO", help="A TOML file, or a name that comes with desim."
+            ),
+        ],
+        set_: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--set", metavar="KEY=VALUE", help="Another value at a dotted key; repeatable."
+            ),
+        ] = None,
+        batches: Annotated[
+            str | None,
+            typer.Option(
+                metavar="N,...",
+                help="Batch sizes to time.",
+                show_default="around those of the algorithms",
+            ),
+        ] = None,
+        repeats: Annotated[
+            int | None,
+            typer.Option(
+                help="Timed steps of each batch size.", show_default="what --seconds allows"
+            ),
+        ] = None,
+        seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
+        threads: Annotated[int, typer.Option(help="Torch threads.")] = 1,
+        out: Annotated[
+            Path | None,
+            typer.Option(
+                help="The profile, a new file.", show_default="results/hardware-NAME.toml"
+            ),
+        ] = None,
+    ) -> None:
+        """Time the scenario's model on this machine and write a hardware profile."""
+        from desim.study import prepared
+
+        read = prepared(scenario, values(set_), None)
+        _calibrate(read, _sizes(batches), repeats, seconds, threads, out)
+
+
+def fit(
+    trace: Annotated[
+        Path, typer.Argument(metavar="TRACE", help="CSV or parquet: seconds; also batch, worker.")
+    ],
+    batch: Annotated[
+        int, typer.Option(help="Samples of each gradient, where TRACE has no column batch.")
+    ] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="The results folder.", show_default="results/fit-NAME")
+    ] = None,
+) -> None:
+    """Fit straggler laws to measured step times, and give the line to paste."""
+    from desim import fitting_files
+    from desim.fitting import fit as fitted
+
+    found = fitted(trace, batch=batch)
+    folder = out or fitting_files.default_folder(trace)
+    fitting_files.claim(folder)
+    fitting_files.write(found, folder)
+    import analysis
+
+    figure = analysis.report_fit(folder)[1]
+    _print_fit(found, Console())
+    plain = Console(soft_wrap=True, highlight=False)
+    if note := fitting_files.worker_note(found):
+        plain.print(escape(f"workers: {note}"))
+    if found.best.ks_p < _UNLIKELY and found.best.ks > _FAR:
+        plain.print(
+            f"None of the laws fits well; the best is {found.best.ks:.2f} off. stragglers = "
+            '{kind = "trace", ...} takes speeds as they were measured (desim show trace).'
+        )
+    plain.print("\n[bold]\\[cluster][/bold]")
+    plain.print(escape(fitting_files.stragglers_line(found.best)))
+    if found.persistent:
+        plain.print("or, each worker at a speed of its own:")
+        plain.print(escape(fitting_files.stragglers_line(found.persistent, persistent=True)))
+    toml = folder / "stragglers.toml"
+    plain.print(f"\nlaws: {escape(str(toml))}, figure: {escape(str(figure))}")
+
+
+def _print_fit(found: "Fit", console: Console) -> None:
+    x = found.measured.slowdowns
+    title = f"{found.measured.file}: {len(x):,} steps, mean {x.mean():.4g} s per sample"
+    table = RichTable(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    table.add_column("law", overflow="fold")
+    for column in ("k", "ln L", "AIC", "+BIC", "KS", "p", "mean"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for law in found.laws:
+        table.add_row(
+            "\n ".join([f"[bold]{law.kind}[/bold]", *_parameters(law.table())]),
+            str(law.parameters),
+            f"{law.log_likelihood:.1f}",
+            f"{law.aic:.1f}",
+            f"{law.bic - found.best.bic:.1f}",
+            f"{law.ks:.3f}",
+            f"{law.ks_p:.2g}" if law.ks_p >= 1e-3 else "<.001",
+            f"{law.mean / float(x.mean()):.3f}",
+        )
+    console.print(table)
+    console.print(
+        "AIC = 2 k - 2 ln L and BIC = k ln n - 2 ln L charge for the k parameters, since more of "
+        "them gain likelihood\nin any case. +BIC: over the best one's; ends of the support (shift, "
+        "minimum, low, high) count twice.\np is optimistic, as the parameters were fitted to the "
+        "same steps. mean: the law's over the measured one.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _parameters(table: dict[str, Any]) -> list[str]:
+    """A law's parameters on one line, those of a mixture on one a part, with its share."""
+    if table["kind"] == "mixture":
+        total = sum(table["weights"])
+        parts = zip(table["weights"], table["models"], strict=True)
+        return [f"{w / total:.3g}: {line}" for w, part in parts for line in _parameters(part)]
+    return [", ".join(f"{key} {value:.3g}" for key, value in table.items() if key != "kind")]
+
+
+def _calibrate(
+    scenario: "Scenario",
+    batches: list[int] | None,
+    repeats: int | None,
+    seconds: float,
+    threads: int,
+    out: Path | None,
+) -> None:
+    from desim import calibration_file
+    from desim.calibration import calibrate
+    from desim.study import check_counts, torch_threads
+    from desim.toml_lines import inline
+
+    check_counts(threads=threads)
+    file = out or Path("results") / f"hardware-{scenario.name.replace('/', '-')}.toml"
+    calibration_file.check_new(file)
+    used = [
+        value
+        for algorithm in scenario.algorithms
+        for key in ("batch", "expected_batch")
+        if isinstance(value := getattr(algorithm, key, None), int | float)
+    ]
+    with torch_threads(threads):
+        found = calibrate(
+            scenario.problem,
+            batches,
+            used=used,
+            repeats=repeats,
+            seconds=seconds,
+            seed=scenario.seeds[0],
+        )
+    problem = scenario.problem.table()
+    origin = calibration_file.origin_here(
+        model=inline(problem["model"]),
+        dataset=inline(problem["dataset"]),
+        command=shlex.join(["desim", *sys.argv[1:]]),
+    )
+    calibration_file.write(calibration_file.profile(found, origin), file)
+    _print_calibration(found, Console())
+    plain = Console(soft_wrap=True, highlight=False)
+    line = f"hardware = {inline({'file': str(file.resolve())})}"
+    plain.print(f"\n[bold]\\[cluster][/bold]\n{escape(line)}")
+
+
+def _print_calibration(found: "Calibration", console: Console) -> None:
+    title = f"{found.parameters:,} parameters, {found.threads} torch thread(s)"
+    table = RichTable(title=title, title_justify="left", box=None)
+    for column in ("batch", "steps", "median [ms]", "fitted [ms]", "error"):
+        table.add_column(escape(column), justify="right")
+    for row, error in zip(found.timed, found.errors(), strict=True):
+        table.add_row(
+            f"{row.batch:,}",
+            f"{len(row.seconds):,}",
+            f"{1e3 * row.median_s:.4g}",
+            f"{1e3 * found.median_s(row.batch):.4g}",
+            f"{error:+.1%}",
+        )
+    console.print(table)
+    lines = [
+        f" overhead_s = {found.overhead_s:.4g}, speed_sps = {found.speed_sps:.4g}; both of a mean "
+        f"step, {found.mean_factor:.3f} medians",
+        f" spread of ln(seconds): {found.sigma:.3g}",
+    ]
+    worst = max(found.errors(), key=abs)
+    if abs(worst) > _CROOKED:
+        lines.append(
+            f" The time is no straight line in the batch ({worst:+.0%} at one of them): give "
+            "--batches near those that you simulate."
+        )
+    if found.mean_factor > _BUSY:
+        lines.append(
+            " The machine was busy with other programs, and the profile says so: measure again when "
+            "it is idle, or for longer (--seconds), if that isn't meant."
+        )
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)
+
+
+def _sizes(text: str | None) -> list[int] | None:
+    """The numbers of --batches; None where it isn't given."""
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdecimal() for word in words):
+        raise ScenarioError(f"--batches = {text!r}: must be whole numbers, such as 1,8,64")
+    return [int(word) for word in words]

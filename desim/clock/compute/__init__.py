@@ -1,1 +1,0 @@
-"""Laws of compute speed, one file each."""

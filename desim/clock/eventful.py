@@ -1,0 +1,312 @@
+"""A network in which a message's fate isn't always known when it is sent.
+
+Flows that share bandwidth, lost messages and faults need events of their own. A message that is
+lost is sent again after a timeout, for as long as its receiver may still come back; what was handed
+over goes out whatever happens to its sender.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from math import ceil, inf, isinf
+from typing import Any
+
+import simpy
+
+from desim.clock.faults import FaultPlan
+from desim.clock.links.base import End, Link, Mailbox, Wire
+from desim.clock.links.wired import draws
+from desim.clock.network import Network, Process
+from desim.clock.timeline import Timeline
+from desim.clock.wake import Wake
+from desim.streams import Streams
+
+
+class _Parcel:
+    """A message on its way to some neighbours.
+
+    Attributes:
+        source, message, bits, step: what is sent.
+        tagged: whether it goes into the mailboxes, under the tag `step`.
+        number: which of its sender's messages it is; the newest has the largest.
+        open: how many neighbours have neither received it nor been given up.
+        done_s: when the last of the others received it.
+        waiter: happens when all have.
+    """
+
+    __slots__ = (
+        "bits",
+        "done_s",
+        "message",
+        "number",
+        "open",
+        "source",
+        "step",
+        "tagged",
+        "waiter",
+    )
+
+    def __init__(
+        self, source: int, message: Any, bits: int, step: int, number: int, tagged: bool, ends: int
+    ) -> None:
+        self.source, self.message, self.bits, self.step = source, message, bits, step
+        self.number, self.tagged, self.open = number, tagged, ends
+        self.done_s = 0.0
+        self.waiter: Wake | None = None
+
+
+class _Inbox:
+    """What a worker has of one neighbour: the newest message, and those on their way."""
+
+    __slots__ = ("coming", "newest", "number")
+
+    def __init__(self) -> None:
+        self.newest: Any = None
+        self.number = -1
+        self.coming: list[tuple[float, int, Any]] = []
+
+    def land(self, now_s: float) -> None:
+        """Keeps only the newest of those that have arrived."""
+        while self.coming and self.coming[0][0] <= now_s:
+            _, number, message = heappop(self.coming)
+            if number > self.number:
+                self.number, self.newest = number, message
+
+
+class EventfulNetwork(Network):
+    """All directed links of a graph, where messages share bandwidth, are lost or come too late.
+
+    Args:
+        env, neighbours, timeline: as for `Network`.
+        links: each worker's directed links, one object per wire.
+        losses: the probability that a message is lost, and after how long it is sent again, in s.
+        faults: when workers and links are down.
+        streams: for the losses.
+
+    Attributes:
+        handed_over, delivered, given_up: messages, one for each neighbour that they are meant for.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        neighbours: Sequence[Sequence[int]],
+        links: list[list[Link]],
+        timeline: Timeline,
+        losses: tuple[float, float],
+        faults: FaultPlan,
+        streams: Streams,
+    ) -> None:
+        super().__init__(env, neighbours, links, timeline)
+        self._loss, self._resend_s = losses
+        self._faults, self._streams = faults, streams
+        self._draws: dict[tuple[int, int], Iterator[float]] = {}
+        self._inboxes = [[_Inbox() for _ in row] for row in neighbours]
+        #: Messages of each worker that are going out.
+        self._going_out = [0] * len(neighbours)
+        #: The tag that each worker gathers, or gathered last; messages under older ones are late.
+        self._gathering = [-1] * len(neighbours)
+        self._numbers = [0] * len(neighbours)
+        self.handed_over = self.delivered = self.given_up = 0
+        self._finished = False
+
+    def sent_until_s(self, source: int) -> float:
+        """Until when a worker's own messages have been going out, in simulated seconds."""
+        return float(self._env.now) if self._going_out[source] else self._sent_until[source]
+
+    def broadcast(self, source: int, message: Any, bits: int, step: int) -> None:
+        """Sends to all neighbours under the tag `step`."""
+        parcel = self._parcel(source, message, bits, step, tagged=True)
+        for link in self._out[source]:
+            self._transmit(parcel, link, link.ends, self._env.now)
+
+    def _parcel(self, source: int, message: Any, bits: int, step: int, *, tagged: bool) -> _Parcel:
+        ends = self._degrees[source]
+        self.handed_over += ends
+        self._numbers[source] += 1
+        return _Parcel(source, message, bits, step, self._numbers[source], tagged, ends)
+
+    def _transmit(self, parcel: _Parcel, link: Link, ends: list[End], now_s: float) -> None:
+        source, bits = link.source, parcel.bits
+        self.bits_sent += bits
+        self._going_out[source] += 1
+
+        def passed(passage: tuple[float, float, float]) -> None:
+            departs_s, left_s, _ = passage
+            self._going_out[source] -= 1
+            self._sent_until[source] = max(self._sent_until[source], left_s)
+            self._timeline.send(source, departs_s, left_s, parcel.step, bits)
+            for end in ends:
+                self._reach(parcel, link, end, passage)
+            self._settle(link.wire, self._env.now)
+
+        link.send(now_s, bits, passed)
+
+    def _reach(
+        self, parcel: _Parcel, link: Link, end: End, passage: tuple[float, float, float]
+    ) -> None:
+        """A transmission has come to a neighbour, or not."""
+        departs_s, left_s, arrives_s = passage
+        source, target = link.source, end.target
+        between, receiver = self._faults.link(source, target), self._faults.worker(target)
+        lost = (
+            receiver.between(arrives_s, arrives_s)
+            or between.between(departs_s, arrives_s)
+            or (self._loss > 0 and self._drawn(source, target) < self._loss)
+        )
+        if not lost:
+            self._timeline.receive(
+                array("i", [target]), source, departs_s, arrives_s, parcel.step, parcel.bits
+            )
+            self._deliver(parcel, end, arrives_s)
+            return
+        self._timeline.lose(target, source, departs_s, arrives_s, parcel.step, parcel.bits)
+        again_s = left_s + self._resend_s
+        up_s = max(
+            outages.up_s(again_s) for outages in (between, receiver, self._faults.worker(source))
+        )
+        if isinf(up_s):
+            self._close(parcel, 0.0)
+            self.given_up += 1
+            return
+        again_s += ceil((up_s - again_s) / self._resend_s) * self._resend_s
+        event = Wake(self._env)
+        assert event.callbacks is not None
+        event.callbacks.append(lambda _: self._again(parcel, link, end))
+        event.succeed_in(max(0.0, again_s - self._env.now))
+
+    def _again(self, parcel: _Parcel, link: Link, end: End) -> None:
+        if not parcel.tagged and parcel.number < self._numbers[link.source]:
+            self.given_up += 1  # a newer model makes it worthless
+            self._close(parcel, 0.0)
+            return
+        self._transmit(parcel, link, [end], self._env.now)
+
+    def _drawn(self, source: int, target: int) -> float:
+        key = (source, target)
+        if key not in self._draws:
+            self._draws[key] = draws(self._streams, source, target, 3)
+        return next(self._draws[key])
+
+    def _deliver(self, parcel: _Parcel, end: End, arrives_s: float) -> None:
+        self.delivered += 1
+        self._close(parcel, arrives_s)
+        if not parcel.tagged:
+            inbox = self._inboxes[end.target][end.place]
+            inbox.land(self._env.now)
+            heappush(inbox.coming, (arrives_s, parcel.number, parcel.message))
+            return
+        if parcel.step < self._gathering[end.target]:
+            return  # nobody asks for it any more
+        box = end.boxes.get(parcel.step)
+        if box is None:
+            box = end.boxes[parcel.step] = Mailbox(end.degree)
+        if end.place in box.arrivals:
+            return  # sent once more by a worker that came back
+        box.messages[end.place], box.arrivals[end.place] = parcel.message, arrives_s
+        box.complete_s = max(box.complete_s, arrives_s)
+        box.missing -= 1
+        if not box.missing and box.waiter is not None:
+            box.waiter.succeed_in(max(0.0, box.complete_s - self._env.now))
+
+    def _close(self, parcel: _Parcel, arrives_s: float) -> None:
+        parcel.done_s = max(parcel.done_s, arrives_s)
+        parcel.open -= 1
+        if not parcel.open and parcel.waiter is not None:
+            parcel.waiter.succeed_in(max(0.0, parcel.done_s - self._env.now))
+
+    def gather(self, target: int, step: int, timeout_s: float = inf) -> Process:
+        """Waits for the messages of all neighbours under the tag `step`, in neighbour order.
+
+        What has been gathered under the last tag stays, for a worker that crashes and begins its
+        round again.
+        """
+        boxes = self._mailboxes[target]
+        self._gathering[target] = step
+        for tag in [tag for tag in boxes if tag < step]:
+            del boxes[tag]
+        box = boxes.get(step)
+        if box is None:
+            box = boxes[step] = Mailbox(self._degrees[target])
+        if box.missing:
+            box.waiter = Wake(self._env)
+            yield from self._until(box.waiter, timeout_s)
+            box.waiter = None
+        elif box.complete_s > self._env.now:
+            yield self._env.timeout(min(timeout_s, box.complete_s - self._env.now))
+        # The clock adds delays up and may be a rounding error before an arrival.
+        now_s = self._env.now * (1 + 1e-15)
+        return [
+            message if box.arrivals.get(place, inf) <= now_s else None
+            for place, message in enumerate(box.messages)
+        ]
+
+    def _until(self, event: simpy.Event, timeout_s: float) -> Process:
+        yield event if isinf(timeout_s) else event | self._env.timeout(timeout_s)
+
+    def start_with(self, source: int, message: Any) -> None:
+        """What the neighbours of `source` know of it before anything has arrived."""
+        super().start_with(source, message)
+        for link in self._out[source]:
+            for end in link.ends:
+                self._inboxes[end.target][end.place].newest = message
+
+    def send(
+        self, source: int, message: Any, bits: int, step: int, timeout_s: float = inf
+    ) -> Process:
+        """Sends to all neighbours, who read the newest; waits until all have received it."""
+        parcel = self._parcel(source, message, bits, step, tagged=False)
+        for link in self._out[source]:
+            link.posted = message
+            self._transmit(parcel, link, link.ends, self._env.now)
+        if parcel.open:
+            parcel.waiter = Wake(self._env)
+            yield from self._until(parcel.waiter, timeout_s)
+        elif parcel.done_s > self._env.now:
+            yield self._env.timeout(min(timeout_s, parcel.done_s - self._env.now))
+
+    def post(self, source: int, message: Any, bits: int, step: int) -> None:
+        """Sends to all neighbours, who read the newest message that has arrived.
+
+        On a link whose wire is still busy it waits, and takes the place of one that waits already.
+        """
+        parcel = self._parcel(source, message, bits, step, tagged=False)
+        now_s = self._env.now
+        for link in self._out[source]:
+            link.posted = message
+            self._settle(link.wire, now_s)
+            if link.wire.free_s <= now_s:
+                self._transmit(parcel, link, link.ends, now_s)
+                continue
+            if link.waiting is None:
+                link.wire.waiting.append(link)
+            else:
+                self.given_up += len(link.ends)  # the older one, which waited
+            link.waiting = (parcel, bits, step)
+
+    def newest(self, target: int, *, instant: bool) -> list[Any]:
+        """The newest message of each neighbour, in neighbour order."""
+        if instant:
+            return super().newest(target, instant=True)
+        for link in self._in[target]:
+            self._settle(link.wire, self._env.now)
+        inboxes = self._inboxes[target]
+        for inbox in inboxes:
+            inbox.land(self._env.now)
+        return [inbox.newest for inbox in inboxes]
+
+    def finish(self) -> None:
+        """At the end of a trial: tells the timeline what is still under way."""
+        self.settle()
+        self._finished = True
+        for links in self._out:
+            for link in links:
+                link.drain()
+
+    def _settle(self, wire: Wire, now_s: float) -> None:
+        while wire.waiting and wire.free_s <= now_s and not self._finished:
+            link = wire.waiting.popleft()
+            assert link.waiting is not None
+            parcel = link.waiting[0]
+            link.waiting = None
+            self._transmit(parcel, link, link.ends, wire.free_s)

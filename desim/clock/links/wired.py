@@ -1,0 +1,358 @@
+"""What cables have in common: latency, bandwidth, jitter and loss, from a profile or one's own.
+
+Link models differ in how concurrent messages share all this.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from math import asin, cos, inf, log1p, radians, sin, sqrt
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from desim import profiles
+from desim.clock.links.base import LinkModel, Site
+from desim.errors import ScenarioError
+from desim.registry import NestedError, Table
+from desim.streams import Streams
+from desim.tables import NumberTable
+
+Latency = Annotated[float, Field(ge=0)]
+Bandwidth = Annotated[float, Field(gt=0, allow_inf_nan=True)]
+
+_EARTH_KM = 6371.0
+
+
+class LatencyRange(Table):
+    """A latency drawn once per directed link, uniformly from [low, high] seconds."""
+
+    low: Latency
+    high: Latency
+
+
+class BandwidthRange(Table):
+    """A bandwidth drawn once per directed link or worker, uniformly from [low, high] bit/s."""
+
+    low: Bandwidth
+    high: Bandwidth
+
+
+class LinkFile(Table):
+    """Directed links with properties of their own.
+
+    Attributes:
+        file: CSV or parquet with the columns source, target, latency_s and bandwidth_bps; links
+            that it doesn't name are as the other fields say.
+    """
+
+    file: str
+
+    @cached_property
+    def links(self) -> dict[tuple[int, int], tuple[float, float]]:
+        """(latency_s, bandwidth_bps) by (source, target).
+
+        Raises:
+            ValueError: the file breaks a rule; one line with file and row.
+        """
+        table = NumberTable(self.file, ["source", "target"], ["latency_s", "bandwidth_bps"])
+        columns = table.columns
+        table.refuse(columns["latency_s"] < 0, "latency_s", "must not be negative")
+        table.refuse(columns["bandwidth_bps"] <= 0, "bandwidth_bps", "must be positive")
+        table.refuse(columns["source"] == columns["target"], "target", "must not be the source")
+        found: dict[tuple[int, int], tuple[float, float]] = {}
+        for row, (source, target, *values) in enumerate(zip(*columns.values(), strict=True)):
+            pair = int(source), int(target)
+            if pair in found:
+                raise table.error(row, f"link {pair[0]} -> {pair[1]}: must be there once only")
+            found[pair] = (float(values[0]), float(values[1]))
+        return found
+
+
+class Regions(Table):
+    """Where workers are, and what lies between: either matrices, or places on the globe.
+
+    Attributes:
+        names: of the regions.
+        placement: the regions of worker 0, 1, ... by name, again from the first after the last;
+            left out, all regions in turn.
+        round_trip_s: matrix (regions, regions), seconds; a message takes half of it.
+        latitude_deg, longitude_deg: instead of it; a message takes base_s + distance per_km_s.
+        base_s, per_km_s: see there.
+        bandwidth_bps: of each directed link, matrix (regions, regions) or one number, bit/s.
+    """
+
+    names: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    placement: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None = None
+    round_trip_s: list[list[Latency]] | None = None
+    latitude_deg: list[float] | None = None
+    longitude_deg: list[float] | None = None
+    base_s: Latency = 0.0
+    per_km_s: Latency = 0.0
+    bandwidth_bps: list[list[Bandwidth]] | Bandwidth = inf
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        n = len(self.names)
+        for key in ("round_trip_s", "bandwidth_bps"):
+            rows = getattr(self, key)
+            if isinstance(rows, list) and [len(row) for row in rows] != [n] * n:
+                raise ValueError(f"{key}: must be a matrix of {n} x {n} numbers, one for each name")
+        places = (self.latitude_deg, self.longitude_deg)
+        if (self.round_trip_s is None) != (None not in places):
+            raise ValueError("needs round_trip_s, or latitude_deg and longitude_deg")
+        if any(place is not None and len(place) != n for place in places):
+            raise ValueError(f"latitude_deg, longitude_deg: must be {n} numbers, one for each name")
+        for name in self.placement or ():
+            if name not in self.names:
+                raise ValueError(
+                    f"placement = {name!r}: no such region; choose from {', '.join(self.names)}"
+                )
+        return self
+
+    def of(self, worker: int) -> int:
+        """The region of a worker, by its place among the names."""
+        if self.placement is None:
+            return worker % len(self.names)
+        return self.names.index(self.placement[worker % len(self.placement)])
+
+    def between(self, a: int, b: int) -> tuple[float, float]:
+        """(latency_s, bandwidth_bps) from a worker in region a to one in region b."""
+        rates = self.bandwidth_bps
+        rate = rates[a][b] if isinstance(rates, list) else rates
+        if self.round_trip_s is not None:
+            return self.round_trip_s[a][b] / 2, rate
+        return self.base_s + self.per_km_s * self._distance_km(a, b), rate
+
+    def _distance_km(self, a: int, b: int) -> float:
+        """Along a great circle, by the haversine formula."""
+        assert self.latitude_deg is not None
+        assert self.longitude_deg is not None
+        north = [radians(self.latitude_deg[k]) for k in (a, b)]
+        east = [radians(self.longitude_deg[k]) for k in (a, b)]
+        half = sin((north[1] - north[0]) / 2) ** 2
+        half += cos(north[0]) * cos(north[1]) * sin((east[1] - east[0]) / 2) ** 2
+        return 2 * _EARTH_KM * asin(min(1.0, sqrt(half)))
+
+
+class Jitter:
+    """Random delays of one link's messages, that don't let them overtake each other.
+
+    Args:
+        mean_s: the delays' mean, exponentially distributed.
+        coming: uniform numbers.
+    """
+
+    __slots__ = ("_coming", "_last_s", "_mean_s")
+
+    def __init__(self, mean_s: float, coming: Iterator[float]) -> None:
+        self._mean_s, self._last_s, self._coming = mean_s, 0.0, coming
+
+    def arrival_s(self, arrives_s: float) -> float:
+        """When a message arrives that would do so at arrives_s without jitter."""
+        late_s = -self._mean_s * log1p(-next(self._coming))
+        self._last_s = max(self._last_s, arrives_s + late_s)
+        return self._last_s
+
+
+class Way(NamedTuple):
+    """From one worker to another.
+
+    Attributes:
+        target: the receiver.
+        latency_s: of the link.
+        bandwidth_bps: of the link alone.
+        slowest_bps: the least of that, the sender's up link and the receiver's down link.
+        jitter: random delays, or None.
+    """
+
+    target: int
+    latency_s: float
+    bandwidth_bps: float
+    slowest_bps: float
+    jitter: Jitter | None
+
+
+class Wired(LinkModel):
+    """Cables.
+
+    Attributes:
+        profile: one of `desim list networks`, for the fields below that are left out.
+        file: a profile of your own, a TOML file with some of them.
+        latency_s: seconds, or {low, high} to draw each directed link's own once per seed.
+        bandwidth_bps: of each directed link, bit/s (inf: infinitely fast), or {low, high}.
+        up_bps, down_bps: of each worker's access link, for all that it sends and receives, bit/s or
+            {low, high}; a worker's hardware may have its own.
+        regions: where workers are, which gives latencies and bandwidths of links.
+        links: {file}: directed links with properties of their own.
+        jitter_s: the mean of an exponential delay on top of each message's latency; messages on
+            one link don't overtake each other.
+        loss: the probability that a message is lost.
+        resend_after_s: a lost message is sent again after so long. The default is TCP's first
+            timeout (RFC 6298).
+    """
+
+    profile: str | None = None
+    file: str | None = None
+    latency_s: Latency | LatencyRange | None = None
+    bandwidth_bps: Bandwidth | BandwidthRange | None = None
+    up_bps: Bandwidth | BandwidthRange | None = None
+    down_bps: Bandwidth | BandwidthRange | None = None
+    regions: Regions | None = None
+    links: LinkFile | None = None
+    jitter_s: Annotated[float, Field(ge=0)] | None = None
+    loss: Annotated[float, Field(ge=0, lt=1)] | None = None
+    resend_after_s: Annotated[float, Field(gt=0)] | None = None
+
+    #: One of these must be given: a network that takes no time must be asked for.
+    speeds: ClassVar[tuple[str, ...]] = ("bandwidth_bps", "up_bps", "down_bps", "regions", "links")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        whole = self.resolved()
+        for key in ("latency_s", "bandwidth_bps", "up_bps", "down_bps"):
+            low, high = _ends(getattr(whole, key), 0.0)
+            if high < low or (low < high == inf):
+                raise ValueError(
+                    f"{key} = {{low = {low:g}, high = {high:g}}}: must be finite, and "
+                    "high at least low"
+                )
+        if all(getattr(whole, key) is None for key in self.speeds):
+            raise ValueError(
+                f"needs a profile (desim list networks) or one of {', '.join(self.speeds)}; "
+                "bandwidth_bps = inf is a network that takes no time for a message's size"
+            )
+        if whole.links is not None:
+            _ = whole.links.links  # must be a file that can be read
+        return self
+
+    def resolved(self) -> Self:
+        """The same without profile and file: their numbers, overridden by those given here."""
+        if self.profile is not None and self.file is not None:
+            raise ValueError(f"profile = {self.profile!r}, file = {self.file!r}: give one of them")
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        if self.profile is not None:
+            base = profiles.read("network", own.pop("profile"))
+        elif self.file is not None:
+            base = profiles.read_file(own.pop("file"))
+        else:
+            return self
+        refused = [key for key in ("profile", "file") if key in base]
+        if refused:
+            raise ValueError(f"{refused[0]} = {base[refused[0]]!r}: can't stand in a profile")
+        try:
+            return self.model_validate(base | own)
+        except ValidationError as error:
+            raise NestedError(error.errors(), type(self)) from None
+
+    def table(self) -> dict[str, Any]:
+        """The numbers themselves, so that results don't change with the profiles."""
+        return super(Wired, self.resolved()).table()
+
+    def losses(self) -> tuple[float, float]:
+        """As given."""
+        whole = self.resolved()
+        return whole.loss or 0.0, whole.resend_after_s or 1.0
+
+    def check(self, neighbours: Sequence[Sequence[int]]) -> None:
+        """Refuses `links` that the graph doesn't have."""
+        whole = self.resolved()
+        for source, target in whole.links.links if whole.links else {}:
+            if source >= len(neighbours) or target not in neighbours[source]:
+                raise ScenarioError(
+                    f"network.link.links: names the link {source} -> {target}, which the topology "
+                    "doesn't have"
+                )
+
+    def access_bps(self, site: Site) -> tuple[list[float], list[float]]:
+        """The up and down links' bandwidths of all workers."""
+        workers = np.arange(len(site.neighbours))
+        # Below 2^32 are the links' draws, named by their targets.
+        uniforms = site.streams.uniforms("link", workers[:, None], 2**32, np.arange(2))
+        up, down = (
+            [
+                _drawn(value, u, inf) if own is None else own
+                for own, u in zip(owns, column.tolist(), strict=True)
+            ]
+            for value, owns, column in (
+                (self.up_bps, site.up_bps, uniforms[:, 0]),
+                (self.down_bps, site.down_bps, uniforms[:, 1]),
+            )
+        )
+        return up, down
+
+    def ways(self, site: Site) -> Iterator[list[Way]]:
+        """For each worker the ways to its neighbours."""
+        whole = self.resolved()
+        up, down = whole.access_bps(site)
+        for source, row in enumerate(site.neighbours):
+            yield [
+                Way(
+                    target,
+                    latency_s,
+                    rate_bps,
+                    min(rate_bps, up[source], down[target]),
+                    Jitter(whole.jitter_s, draws(site.streams, source, target, 2))
+                    if whole.jitter_s
+                    else None,
+                )
+                for target, latency_s, rate_bps in whole._links(site, source, row)
+            ]
+
+    def _links(
+        self, site: Site, source: int, targets: Sequence[int]
+    ) -> Iterator[tuple[int, float, float]]:
+        """(target, latency_s, bandwidth_bps) of one worker's links."""
+        ends = _ends(self.latency_s, 0.0), _ends(self.bandwidth_bps, inf)
+        uniforms = [[0.0, 0.0]] * len(targets)
+        if any(low < high for low, high in ends):
+            names = np.array(targets)[:, None]
+            uniforms = site.streams.uniforms("link", source, names, np.arange(2)).tolist()
+        for target, (u, v) in zip(targets, uniforms, strict=True):
+            latency_s = _drawn(self.latency_s, u, 0.0)
+            rate_bps = _drawn(self.bandwidth_bps, v, inf)
+            if self.regions is not None:
+                far_s, far_bps = self.regions.between(
+                    self.regions.of(source), self.regions.of(target)
+                )
+                latency_s, rate_bps = latency_s + far_s, min(rate_bps, far_bps)
+            if self.links is not None:
+                own = self.links.links.get((source, target))
+                latency_s, rate_bps = own or (latency_s, rate_bps)
+            yield target, latency_s, rate_bps
+
+    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
+        """Over all links: latency + size / the least bandwidth on the way."""
+        times = {
+            way.latency_s + size_bits / way.slowest_bps for row in self.ways(site) for way in row
+        }
+        return min(times), max(times)
+
+
+def draws(streams: Streams, source: int, target: int, purpose: int) -> Iterator[float]:
+    """Uniform numbers for one link's messages, one after another.
+
+    Args:
+        streams: of the trial.
+        source, target: name the link.
+        purpose: 2 for jitter, 3 for losses; 0 and 1 are the link's own latency and bandwidth.
+    """
+    start = 0
+    while True:
+        # Every fourth, so that purposes don't share a draw.
+        names = purpose + 4 * np.arange(start, start + 64)
+        yield from streams.uniforms("link", source, target, names).tolist()
+        start += 64
+
+
+def _ends(
+    value: float | LatencyRange | BandwidthRange | None, default: float
+) -> tuple[float, float]:
+    if value is None:
+        return default, default
+    return (value, value) if isinstance(value, float | int) else (value.low, value.high)
+
+
+def _drawn(value: float | LatencyRange | BandwidthRange | None, u: float, default: float) -> float:
+    low, high = _ends(value, default)
+    return low if low == high else low + (high - low) * u

@@ -1,0 +1,1 @@
+"""Straggler models, one file each."""

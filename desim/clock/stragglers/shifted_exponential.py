@@ -1,0 +1,42 @@
+"""Shifted exponential times: 1/V = shift + Exp(mean), drawn anew at every step of every worker.
+
+Lee et al. 2018 (arXiv 1512.02673): a load l takes P(T <= t) = 1 - exp(-mu (t / l - a)), which is
+shift = a and mean = 1 / mu. The slowest of n takes shift + H_n mean, H_n = 1 + 1/2 + ... + 1/n.
+"""
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy.special import hyperu
+
+from desim.clock.stragglers.base import Law
+
+
+class ShiftedExponential(Law):
+    """1/V = shift + Exp(mean): never faster than 1 / shift, with an exponential tail.
+
+    Attributes:
+        shift: the least 1/V, positive.
+        mean: of what comes on top of it; both are seconds per sample where the cluster names no
+            hardware.
+    """
+
+    kind: ClassVar[str] = "shifted-exponential"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"shift": 0.02, "mean": 0.005})
+
+    shift: Annotated[float, Field(gt=0)] = 1.0
+    mean: Annotated[float, Field(gt=0)] = 1.0
+
+    def speed_at(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """1 / (shift - mean ln(1 - u))."""
+        return 1 / (self.shift - self.mean * np.log1p(-u))
+
+    def mean_speed(self) -> float:
+        """e^z E1(z) / mean with z = shift / mean; U(1, 1, z) is e^z E1(z) without overflow."""
+        return float(hyperu(1, 1, self.shift / self.mean)) / self.mean
+
+    def mean_slowdown(self) -> float:
+        """The shift plus the mean."""
+        return self.shift + self.mean

@@ -1,0 +1,53 @@
+"""Plain SGD in one process, as anybody would write it with torch: what `desim calibrate` times.
+
+It shares nothing with the simulator's own gradients, which are computed for many workers in one
+call and take another time.
+"""
+
+import torch
+
+from desim.streams import Streams
+from desim.tensors.losses.base import Loss
+from desim.tensors.problem import Problem
+
+
+class PlainSGD:
+    """A model, its data and an optimizer on this machine's processor.
+
+    Args:
+        problem: the data (all training samples), the model, the loss and its l2.
+        streams: for the initial model and the samples drawn.
+
+    Attributes:
+        samples: how many training samples there are.
+        parameters: the model's size.
+    """
+
+    #: So small that nothing overflows, however many steps are timed; the time doesn't depend on it.
+    _LEARNING_RATE = 1e-4
+
+    def __init__(self, problem: Problem, streams: Streams) -> None:
+        self._module = problem.module(streams)
+        self._loss = problem.loss or Loss.parse(problem.model.default_loss)
+        self._regulariser = problem.regulariser
+        dtype = next(self._module.parameters()).dtype
+        data = problem.dataset.load()
+        self._x, y = torch.tensor(data.train_x, dtype=dtype), torch.tensor(data.train_y)
+        self._y = y.to(dtype) if y.is_floating_point() else y
+        self._optimizer = torch.optim.SGD(
+            self._module.parameters(), lr=self._LEARNING_RATE, weight_decay=problem.l2
+        )
+        self._generator = torch.Generator().manual_seed(streams.seed % 2**63)
+        self.samples = len(self._y)
+        self.parameters = sum(p.numel() for p in self._module.parameters())
+
+    def step(self, batch: int) -> None:
+        """Draws so many samples with replacement, and takes one step along their gradient."""
+        chosen = torch.randint(self.samples, (batch,), generator=self._generator)
+        self._optimizer.zero_grad()
+        loss = self._loss(self._module(self._x[chosen]), self._y[chosen]).mean()
+        if self._regulariser is not None:
+            parameters: dict[str, torch.Tensor] = dict(self._module.named_parameters())
+            loss = loss + self._regulariser(parameters, torch.tensor(float(batch)))
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()

@@ -1,0 +1,305 @@
+"""Crashes, churn and links that fail: what is lost, who waits, and that nothing hangs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import models, problem, setting, simulate
+from hypothesis import given
+from hypothesis import settings as given_settings
+from hypothesis import strategies as st
+
+from desim.clock.eventful import EventfulNetwork
+from desim.clock.faults import FaultPlan, Faults, Outages
+from desim.streams import Streams
+from desim.tensors.plane import Tensors
+
+WAITING = [
+    {"kind": "dsgd", "batch": 5},
+    {"kind": "dsgd", "batch": 5, "barrier": "neighbors"},
+    {"kind": "dsgd", "batch": 5, "barrier": "neighbors", "overlap": True},
+    {"kind": "quantimed-dsgd", "deadline_s": 2.0},
+    {"kind": "async-dsgd", "batch": 5},
+    {"kind": "async-dsgd", "batch": 5, "sending": "overlapped"},
+]
+SKIPPING = [method | {"absent": "skip", "timeout_s": 2.0} for method in WAITING]
+ALL = WAITING + SKIPPING
+
+LINKS = [
+    {"kind": "dedicated", "bandwidth_bps": 200.0, "latency_s": 0.1, "loss": 0.1},
+    {"kind": "fifo", "up_bps": 400.0, "latency_s": 0.1, "jitter_s": 0.05},
+    {"kind": "fair", "up_bps": 400.0, "down_bps": 400.0, "latency_s": 0.1, "loss": 0.1},
+    {"kind": "shared-medium", "bandwidth_bps": 2000.0, "loss": 0.1},
+]
+
+RANDOM = {
+    "workers": {"mean_up_s": 40.0, "mean_down_s": 4.0},
+    "links": {"mean_up_s": 40.0, "mean_down_s": 4.0},
+}
+
+
+def run(method, faults, *, train=False, **changes):
+    fields = {
+        "workers": 6,
+        "topology": {"kind": "random-regular", "degree": 3},
+        "stragglers": {"kind": "uniform-speed", "low": 1.0, "high": 9.0},
+        "link": {"kind": "dedicated", "bandwidth_bps": 200.0, "latency_s": 0.1},
+        "stop": {"rounds": 15, "time_s": 2000.0},
+        "seed": 1,
+    }
+    return simulate(setting(method, faults=faults, **(fields | changes)), train=train)
+
+
+def assert_conserved(trial, *, medium):
+    """Every transmission is received or lost, every message handed over has one fate."""
+    network = trial.simulation.network
+    sent, got, lost = (trial.rows(kind) for kind in ("send", "receive", "lose"))
+    if not medium:  # its broadcasts are counted once
+        assert sent.bits.sum() == got.bits.sum() + lost.bits.sum()
+    if isinstance(network, EventfulNetwork):
+        assert len(got) == network.delivered
+        under_way = network.handed_over - network.delivered - network.given_up
+        assert under_way >= 0
+        if trial.outcome.stopped_by == "stalled":
+            assert under_way == 0
+
+
+@pytest.mark.parametrize("link", LINKS, ids=lambda link: link["kind"])
+@pytest.mark.parametrize("method", ALL, ids=str)
+def test_every_message_is_delivered_lost_by_a_rule_or_under_way(method, link):
+    trial = run(method, RANDOM, link=link)
+    assert trial.outcome.stopped_by == "rounds"
+    assert_conserved(trial, medium=link["kind"] == "shared-medium")
+    # Nothing arrives at a worker that is away, and nobody computes while away.
+    away = trial.rows("down")
+    assert len(away) > 0
+    busy = trial.timeline[trial.timeline.kind.isin(["receive", "compute"])]
+    for row in away.itertuples():
+        rows = busy[busy.worker == row.worker]
+        at = rows.end_s[(rows.end_s > row.start_s) & (rows.end_s < row.end_s)]
+        assert at.empty
+
+
+@pytest.mark.parametrize("method", ALL, ids=str)
+def test_a_seed_gives_the_same_intervals(method):
+    first, second = (run(method, RANDOM, link=LINKS[k]) for k in (2, 2))
+    pd.testing.assert_frame_equal(first.timeline, second.timeline, check_exact=True)
+    other = run(method, RANDOM, link=LINKS[2], seed=2)
+    assert not first.timeline.equals(other.timeline)
+
+
+@pytest.mark.parametrize("method", [*WAITING[:2], *SKIPPING], ids=str)
+def test_rows_of_the_effective_mixing_matrix_sum_to_one(method, monkeypatch):
+    rows = []
+    mix = Tensors.mix
+
+    def noted(self, own_weight, own, weights, neighbours):
+        assert len(weights) == len(neighbours)
+        rows.append((own_weight, *weights))
+        return mix(self, own_weight, own, weights, neighbours)
+
+    monkeypatch.setattr(Tensors, "mix", noted)
+    trial = run(method, RANDOM, link=LINKS[0], train=True)
+    assert len(rows) >= 15
+    for row in rows:
+        assert min(row) > 0
+        assert sum(row) == pytest.approx(1.0, abs=1e-14)
+    if method.get("absent") == "skip" and method["kind"] != "async-dsgd":
+        assert {len(row) for row in rows} > {4}  # some averages lacked a neighbour
+    assert np.isfinite(trial.outcome.rows[-1].measures.train_loss)
+
+
+@pytest.mark.parametrize("barrier", ["global", "neighbors"])
+@pytest.mark.parametrize("method", [WAITING[0], WAITING[3]], ids=lambda m: m["kind"])
+def test_waiting_for_the_crashed_costs_time_only(method, barrier):
+    # Draws are named by steps, so what is done again is the same, and so are all models.
+    double = problem(dtype="float64")
+    fields = {"train": True, "problem": double, "evaluate": {"every_rounds": 5}}
+    method = method | {"barrier": barrier}
+    whole, crashing = (run(method, faults, **fields) for faults in (None, RANDOM))
+    assert crashing.outcome.time_s > whole.outcome.time_s
+    if barrier == "global":
+        np.testing.assert_allclose(
+            models(crashing.simulation), models(whole.simulation), rtol=0, atol=1e-12
+        )
+
+
+def test_a_crash_costs_what_was_being_computed_and_a_return_begins_it_anew():
+    # One sample a second, batches of 5: worker 1 crashes in its second gradient, at 7 s.
+    faults = {"workers": [{"worker": 1, "down_s": 7.0, "up_s": 8.5}]}
+    trial = simulate(setting({"kind": "dsgd", "batch": 5}, faults=faults))
+    assert trial.spans("compute", 1) == [(0, 5), (5, 7), (8.5, 13.5), (13.5, 18.5)]
+    assert trial.rows("compute", 1).samples.tolist() == [5, 0, 5, 5]
+    assert trial.spans("down", 1) == [(7, 8.5)]
+    assert trial.spans("wait", 0) == [(10, 13.5)]
+    assert trial.outcome.time_s == 18.5
+
+
+def test_a_worker_that_joins_late_is_waited_for_or_left_out():
+    faults = {"workers": [{"worker": 2, "down_s": 0.0, "up_s": 20.0}]}
+    wait = simulate(setting({"kind": "dsgd", "batch": 5}, faults=faults))
+    assert wait.spans("compute", 0) == [(0, 5), (25, 30), (30, 35)]
+    skip = {"kind": "dsgd", "batch": 5, "absent": "skip", "timeout_s": 1.0}
+    trial = simulate(setting(skip, faults=faults, stop={"rounds": 6}))
+    # Rounds of 6 s without it, then of 5 s; it joins the fourth in the middle.
+    assert trial.spans("compute", 0)[:4] == [(0, 5), (6, 11), (12, 17), (18, 23)]
+    assert trial.spans("down", 2) == [(0, 20)]
+    assert trial.spans("compute", 2)[0] == (20, 25)
+    assert trial.rows("compute", 2).step.iloc[0] == 0
+    # In step from then on.
+    late = [span for span in trial.spans("compute", 0) if span[0] > 24]
+    assert late[0] == (25, 30)
+    assert trial.spans("compute", 2)[1:] == late
+
+
+@pytest.mark.parametrize("barrier", ["global", "neighbors"])
+def test_who_comes_back_joins_the_round_that_the_others_are_in(barrier):
+    faults = {"workers": [{"worker": 0, "down_s": 7.0, "up_s": 101.0}]}
+    method = {"kind": "dsgd", "batch": 5, "absent": "skip", "timeout_s": 3.0, "barrier": barrier}
+    trial = simulate(
+        setting(method, workers=5, topology="complete", faults=faults, stop={"time_s": 200.0})
+    )
+    steps = [worker.steps for worker in trial.simulation.workers]
+    assert len(set(steps[1:])) == 1
+    # It is away for 12 rounds of 8 s, and then as fast as the others, who no longer wait for it.
+    assert 10 <= steps[1] - steps[0] <= 12
+    last = trial.rows("compute")
+    last = last[last.start_s > 150]
+    assert last.groupby("start_s").size().eq(5).all()
+    assert set(np.diff(sorted(last.start_s.unique()))) == {5.0}
+
+
+def test_a_worker_that_leaves_stalls_those_who_wait_for_it():
+    faults = {"workers": [{"worker": 1, "down_s": 7.0}]}
+    for stop in ({"rounds": 5}, {"rounds": 5, "time_s": 100.0}):
+        outcome = run({"kind": "dsgd", "batch": 5}, faults, stop=stop).outcome
+        assert outcome.stopped_by == "stalled"
+        assert "waits for" in outcome.stalled
+        assert outcome.stalled.endswith("; 1 away")
+        assert outcome.rows[-1].time_s == outcome.time_s
+    skip = {"kind": "dsgd", "batch": 5, "absent": "skip", "timeout_s": 2.0}
+    assert run(skip, faults).outcome.stopped_by == "rounds"
+    assert run({"kind": "async-dsgd", "batch": 5}, faults).outcome.stopped_by == "rounds"
+
+
+def test_a_cluster_that_never_ends_a_step_is_given_up():
+    # Gradients of 50 s, crashes every second.
+    faults = {"workers": {"mean_up_s": 1.0, "mean_down_s": 1.0}}
+    outcome = run({"kind": "dsgd", "batch": 50}, faults, stragglers="none", stop={"rounds": 2})
+    assert outcome.outcome.stopped_by == "stalled"
+    assert "no worker has ended a step while they came back" in outcome.outcome.stalled
+
+
+def test_a_crash_resets_the_model_if_asked():
+    method = {"kind": "dsgd", "batch": 5, "barrier": "neighbors", "absent": "skip"}
+    outage = {"workers": [{"worker": 0, "down_s": 61.0, "up_s": 62.0}]}
+    distances = {}
+    for model in ("keep", "reset"):
+        trial = simulate(
+            setting(
+                method | {"timeout_s": 0.5},
+                faults=outage | {"model": model},
+                problem=problem(dtype="float64"),
+                stop={"time_s": 64.0},
+            ),
+            train=True,
+        )
+        found = models(trial.simulation)
+        distances[model] = np.abs(found[0] - found[1:].mean(0)).max()
+    assert distances["keep"] < 0.1 * distances["reset"]
+
+
+def test_a_link_that_fails_delays_its_messages_until_it_works_again():
+    faults = {"links": [{"between": [0, 1], "down_s": 4.0, "up_s": 8.5}]}
+    trial = simulate(setting({"kind": "dsgd", "batch": 5}, faults=faults))
+    lost = trial.rows("lose")
+    assert sorted(zip(lost.worker, lost.peer, strict=True)) == [(0, 1), (1, 0)]
+    # Lost at 5 s, sent again a second later at the earliest and whole seconds after that.
+    got = trial.rows("receive")
+    late = got[(got.step == 0) & (got.end_s > 5)]
+    assert late.end_s.tolist() == [9.0, 9.0]
+    assert trial.outcome.time_s == 9 + 5 + 5
+
+
+@pytest.mark.parametrize("link", LINKS[:1] + LINKS[2:], ids=lambda link: link["kind"])
+def test_lost_messages_are_sent_again_until_they_arrive(link):
+    link = link | {"loss": 0.3, "resend_after_s": 0.5}
+    trial = run({"kind": "dsgd", "batch": 5}, None, link=link, stop={"rounds": 200})
+    got, lost = trial.rows("receive"), trial.rows("lose")
+    assert len(got) == 200 * 6 * 3
+    # The standard deviation of the share among 3,600 / 0.7 tries is 0.0064.
+    assert len(lost) / (len(got) + len(lost)) == pytest.approx(0.3, abs=5 * 0.0064)
+    assert (got.groupby(["worker", "peer", "step"]).size() == 1).all()
+
+
+outages = st.tuples(st.floats(0, 60), st.one_of(st.none(), st.floats(0.01, 30)))
+
+
+@st.composite
+def schedules(draw):
+    """Outages of workers and links, some of them for good."""
+    table = {"workers": [], "links": [], "model": draw(st.sampled_from(["keep", "reset"]))}
+    for worker in draw(st.sets(st.integers(0, 3))):
+        down_s, length_s = draw(outages)
+        up_s = None if length_s is None else down_s + length_s
+        table["workers"].append({"worker": worker, "down_s": down_s, "up_s": up_s})
+        if up_s is not None and draw(st.booleans()):
+            again = {"worker": worker, "down_s": up_s + 3.0, "up_s": up_s + 10.0}
+            table["workers"].append(again)
+    for pair in draw(st.sets(st.sampled_from([(0, 1), (1, 2), (2, 3), (0, 3)]))):
+        down_s, length_s = draw(outages)
+        up_s = None if length_s is None else down_s + length_s
+        table["links"].append({"between": list(pair), "down_s": down_s, "up_s": up_s})
+    return table
+
+
+@given_settings(max_examples=200, deadline=None)
+@given(schedules(), st.sampled_from(ALL), st.sampled_from(LINKS), st.integers(0, 3))
+def test_no_schedule_of_faults_hangs(faults, method, link, seed):
+    stop = {"rounds": 8}
+    trial = run(method, faults, workers=4, topology="ring", link=link, stop=stop, seed=seed)
+    assert_conserved(trial, medium=link["kind"] == "shared-medium")
+    if trial.outcome.stopped_by == "rounds":
+        assert sum(worker.steps for worker in trial.simulation.workers) >= 8 * 4
+        return
+    # Only what is gone for good, or all workers away at the end, may stop a trial.
+    assert trial.outcome.stopped_by == "stalled"
+    gone = [o for o in faults["workers"] + faults["links"] if o["up_s"] is None]
+    assert gone
+    if method.get("absent") == "skip":
+        assert sum(o["up_s"] is None for o in faults["workers"]) >= 4
+
+
+def test_outages_answer_in_any_order():
+    found = Outages(iter([(1.0, 2.0), (5.0, 6.0), (9.0, float("inf"))]))
+    assert [found.up_s(t) for t in (10.0, 0.0, 1.0, 1.5, 2.0, 5.5, 8.9)] == [
+        float("inf"),
+        0.0,
+        2.0,
+        2.0,
+        2.0,
+        6.0,
+        8.9,
+    ]
+    assert found.between(0.0, 1.0)
+    assert not found.between(0.0, 0.9)
+    assert found.between(1.5, 1.5)
+    assert not found.between(2.0, 4.9)
+    assert found.between(2.0, 5.0)
+    assert found.between(3.0, 8.0)
+    assert list(found) == [(1.0, 2.0), (5.0, 6.0), (9.0, float("inf"))]
+
+
+def test_random_outages_have_their_means():
+    faults = Faults(workers={"mean_up_s": 30.0, "mean_down_s": 3.0})
+    plan = FaultPlan(faults, Streams(0))
+    ups, downs = [], []
+    for worker in range(40):
+        end_s = 0.0
+        for (down_s, up_s), _ in zip(plan.worker(worker), range(100), strict=False):
+            ups.append(down_s - end_s)
+            downs.append(up_s - down_s)
+            end_s = up_s
+    # 4,000 exponential times each: the standard error is 1/63 of the mean.
+    assert np.mean(ups) == pytest.approx(30.0, rel=5 / 63)
+    assert np.mean(downs) == pytest.approx(3.0, rel=5 / 63)
+    assert plan.link(1, 2) is plan.link(2, 1)
