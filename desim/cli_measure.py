@@ -233,8 +233,8 @@ def _print_calibration(found: "Calibration", console: Console) -> None:
         )
     if found.mean_factor > _BUSY:
         lines.append(
-            " The machine was busy with other programs, and the profile says so: measure again when "
-            "it is idle, or for longer (--seconds), if that isn't meant."
+            " The machine was busy with other programs, and the profile says so: if that isn't "
+            "meant, measure again when it is idle."
         )
     console.print("\n".join(lines), soft_wrap=True, highlight=False)
 

@@ -3,6 +3,8 @@
 import difflib
 
 _UNITS: tuple[tuple[str, str], ...] = (
+    ("_bytes_per_s", "bytes/s"),
+    ("_per_s", ""),
     ("_bps", "bit/s"),
     ("_bits", "bits"),
     ("_sps", "samples/s"),
@@ -12,7 +14,7 @@ _UNITS: tuple[tuple[str, str], ...] = (
 
 def unit_of(key: str) -> str:
     """', in seconds' for a key that ends in _s, and so on."""
-    return next((f", in {unit}" for ending, unit in _UNITS if key.endswith(ending)), "")
+    return next((f", in {unit}" for ending, unit in _UNITS if key.endswith(ending) and unit), "")
 
 
 def unit_hint(key: object) -> str:

@@ -331,7 +331,8 @@ def _line(key: str, detail: ErrorDetails) -> str:
             rule = f"must have at least {least} item{'s' if least > 1 else ''}"
         case _:
             rule = detail["msg"].replace("Input should be", "must be")
-    return f"{key} = {short(value)}: {rule[0].lower()}{rule[1:]}{unit_of(name)}"
+    unit = "" if rule.endswith("?") or "; " in rule else unit_of(name)
+    return f"{key} = {short(value)}: {rule[0].lower()}{rule[1:]}{unit}"
 
 
 def first_line(cls: Callable[..., Any]) -> str:

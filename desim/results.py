@@ -279,7 +279,10 @@ def _labels(counts: npt.NDArray[np.int64], names: tuple[str, ...]) -> pa.Table:
 
 
 def _cell(value: Any) -> Any:
-    """A sweep's value as a cell: tables and lists as JSON text."""
+    """A sweep's value as a cell: a member's table as its kind and values, others as JSON text."""
+    if isinstance(value, dict) and "kind" in value:
+        rest = [f"{key}={_cell(item)}" for key, item in value.items() if key != "kind"]
+        return " ".join([str(value["kind"]), *rest])
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 

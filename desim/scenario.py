@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from desim.algorithms.base import Algorithm
 from desim.clock.faults import Faults
 from desim.errors import ScenarioError
+from desim.paths import anchored
 from desim.phrases import short, spelled, suggest
 from desim.registry import Member, Table, explain
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
@@ -23,9 +24,6 @@ Point = dict[str, Any]
 
 #: The key of T, the number of rounds of a run.
 HORIZON = "stop.rounds"
-
-#: The keys, in any table, whose values are paths.
-_PATHS = ("file", "folder", "cache")
 
 
 class Trial(NamedTuple):
@@ -241,16 +239,6 @@ def _of_one_type(values: list[Any]) -> list[Any]:
     if {type(value) for value in values} == {int, float}:
         return [float(value) for value in values]
     return values
-
-
-def anchored(table: Any, folder: Path, key: str = "") -> Any:
-    """The table with every path made absolute: a relative one is meant from its folder."""
-    if isinstance(table, dict):
-        return {key: anchored(value, folder, key) for key, value in table.items()}
-    if isinstance(table, list):
-        return [anchored(item, folder, key) for item in table]
-    is_path = isinstance(table, str) and key.rpartition(".")[2] in _PATHS
-    return str(folder / table) if is_path else table
 
 
 class _Change(NamedTuple):

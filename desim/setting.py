@@ -57,7 +57,7 @@ class Cluster(Table):
             raise ValueError("needs workers, or a count in each table of hardware")
         if None in counts and len(counts) > 1:
             raise ValueError(
-                f"hardware.{counts.index(None)}: needs a count, as every one of several has"
+                f"hardware.{counts.index(None)}.count = None: must be given, as there are several"
             )
         counted = sum(count or 0 for count in counts)
         if self.workers is not None and counted not in (0, self.workers):
@@ -67,7 +67,8 @@ class Cluster(Table):
             )
         if not 2 <= self.size <= _MOST_WORKERS:
             raise ValueError(
-                f"hardware: the counts add up to {self.size}; must be from 2 to {_MOST_WORKERS:,}"
+                f"workers = {self.size}: the counts of hardware add up to that; must be from 2 to "
+                f"{_MOST_WORKERS:,}"
             )
         if self.charge_memory:
             for place, machine in enumerate(self._machines()):

@@ -11,6 +11,7 @@ import torch
 from simpy.events import EventPriority
 
 from desim.clock.barrier import Barrier
+from desim.clock.environment import Environment
 from desim.clock.eventful import EventfulNetwork
 from desim.clock.faults import FaultPlan
 from desim.clock.fleet import Group
@@ -69,7 +70,7 @@ class Simulation:
         self.outcome = Outcome()
         streams = Streams(setting.seed)
         weights = setting.network.weights(setting.cluster.size, streams)
-        self._env = simpy.Environment()
+        self._env = Environment()
         self._timeline = Timeline(timeline)
         neighbours = [row.tolist() for row in weights.graph.neighbours]
         fleet = setting.fleet(streams)
@@ -162,10 +163,10 @@ class Simulation:
         """Runs the trial to its end."""
         # What is alive now stays alive: without this, Python's garbage collector goes through all
         # of torch's modules again and again, for nothing. A trial makes few cycles but many
-        # objects, so the collector also comes less often.
+        # objects, a few hundred a worker, so the collector also comes less often.
         threshold = gc.get_threshold()
         gc.freeze()
-        gc.set_threshold(100 * threshold[0], *threshold[1:])
+        gc.set_threshold(max(100 * threshold[0], 100 * len(self.workers)), *threshold[1:])
         try:
             self._simulate()
         finally:
@@ -243,6 +244,8 @@ class Simulation:
             said or ["all workers wait for messages that nobody sends"]
         )
         self._stop("stalled")
+        for worker in self.workers:
+            worker.stall()
 
     def _at(self, time_s: float, action: Callable[[], None], priority: int) -> None:
         """Calls action at a time, after the ordinary events of that time (priority 1)."""
@@ -250,7 +253,7 @@ class Simulation:
         def happen(_event: simpy.Event) -> None:
             self._timers -= 1
             # Timers alone would go on for ever after a deadlock.
-            if len(self._env._queue) == self._timers:
+            if self._env.scheduled == self._timers:
                 self._stall("nothing can happen any more")
             else:
                 action()

@@ -18,8 +18,9 @@ import torch
 
 from desim.errors import ScenarioError, SimulationError
 from desim.outcome import Outcome
+from desim.paths import anchored
 from desim.results import ResultsFolder
-from desim.scenario import Scenario, Trial, anchored, read
+from desim.scenario import Scenario, Trial, read
 from desim.simulation import Simulation
 from desim.streams import Streams
 
@@ -56,7 +57,7 @@ def run(
     Args:
         scenario: the scenario, its file, or the name of one that comes with desim.
         out: the results folder; left out, results/NAME. Trials that are finished there are kept.
-        values: other values at dotted keys, such as {"cluster.size": 100}.
+        values: other values at dotted keys, such as {"cluster.workers": 100}.
         seeds: instead of the scenario's.
         jobs: trials that run at the same time, each in a process of its own; left out, one per
             processor.
@@ -124,6 +125,10 @@ def check_buildable(trials: list[Trial], *, train: bool) -> None:
     for point in {repr(trial.point): trial for trial in trials}.values():
         setting, streams = point.setting, Streams(point.setting.seed)
         setting.network.weights(setting.cluster.size, streams)
+        fleet = setting.fleet(streams)
+        for trial in trials:
+            if trial.point == point.point:
+                trial.setting.algorithm.check(fleet)
         if train:
             setting.problem.task(setting.cluster.size, streams, torch.device("cpu"))
         else:

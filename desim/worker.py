@@ -118,6 +118,7 @@ class Worker:
         self._rounds = rounds
         #: What it waits for: the tag that it gathers, the barrier, or to be received.
         self._waits: int | Literal["barrier", "received"] | None = None
+        self._waits_since_s = 0.0
 
     @property
     def now_s(self) -> float:
@@ -218,7 +219,7 @@ class Worker:
             tag: at least that of the last call.
             timeout_s: after so long it goes on with those that have arrived; None waits for all.
         """
-        start_s, self._waits = self._env.now, tag
+        start_s = self._wait_for(tag)
         timeout_s = inf if timeout_s is None else timeout_s
         try:
             messages = yield from self._network.gather(self.id, tag, timeout_s)
@@ -232,7 +233,7 @@ class Worker:
 
     def barrier(self) -> Waiting:
         """Waits until all workers have come here."""
-        start_s, self._waits = self._env.now, "barrier"
+        start_s = self._wait_for("barrier")
         try:
             newest = yield self._barrier.arrive(self.id, self._rounds[self.id])
         except simpy.Interrupt:
@@ -241,6 +242,10 @@ class Worker:
         self._waited(start_s)
         # All go on together: who has missed rounds leaves them out.
         self._rounds[self.id] = newest
+
+    def _wait_for(self, what: int | Literal["barrier", "received"]) -> float:
+        self._waits, self._waits_since_s = what, self._env.now
+        return self._waits_since_s
 
     def waits_for(self) -> list[int] | None:
         """Whom it waits for; None where it waits for nobody."""
@@ -253,6 +258,11 @@ class Worker:
                 return self.neighbours
             case tag:
                 return self._network.missing(self.id, tag)
+
+    def stall(self) -> None:
+        """Notes the wait that will never end."""
+        if self._waits is not None:
+            self._waited(self._waits_since_s)
 
     def _waited(self, start_s: float) -> None:
         self._waits = None
@@ -268,7 +278,7 @@ class Worker:
             message: what to send.
             timeout_s: after so long it goes on; None waits for all.
         """
-        start_s, self._waits = self._env.now, "received"
+        start_s = self._wait_for("received")
         timeout_s = inf if timeout_s is None else timeout_s
         content, size_bits = message
         try:

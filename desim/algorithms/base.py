@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from desim.clock.fleet import Fleet
+from desim.errors import ScenarioError
 from desim.registry import Member
 from desim.step_sizes.base import StepSize
 from desim.worker import Waiting, Worker
@@ -38,6 +39,13 @@ class Algorithm(Member):
     @abstractmethod
     def worker(self, me: Worker) -> Waiting:
         """The worker's life, a generator that never ends; the scenario's [stop] ends it."""
+
+    def check(self, fleet: Fleet) -> None:
+        """Raises ScenarioError where the method can't run on these machines."""
+        try:
+            self.plan(fleet)
+        except ScenarioError as error:
+            raise ScenarioError(f"algorithms.{self.name}.{error}") from None
 
     def plan(self, fleet: Fleet) -> dict[str, Any]:
         """What `desim check` prints of the method: a name and a value with its unit each."""

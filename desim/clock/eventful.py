@@ -102,17 +102,11 @@ class EventfulNetwork(Network):
         self._faults, self._streams = faults, streams
         self._draws: dict[tuple[int, int], Iterator[float]] = {}
         self._inboxes = [[_Inbox() for _ in row] for row in neighbours]
-        #: Messages of each worker that are going out.
-        self._going_out = [0] * len(neighbours)
         #: The tag that each worker gathers, or gathered last; messages under older ones are late.
         self._gathering = [-1] * len(neighbours)
         self._numbers = [0] * len(neighbours)
         self.handed_over = self.delivered = self.given_up = 0
         self._finished = False
-
-    def sent_until_s(self, source: int) -> float:
-        """Until when a worker's own messages have been going out, in simulated seconds."""
-        return float(self._env.now) if self._going_out[source] else self._sent_until[source]
 
     def broadcast(self, source: int, message: Any, bits: int, step: int) -> None:
         """Sends to all neighbours under the tag `step`."""
@@ -129,15 +123,11 @@ class EventfulNetwork(Network):
     def _transmit(self, parcel: _Parcel, link: Link, ends: list[End], now_s: float) -> None:
         source, bits = link.source, parcel.bits
         self.bits_sent += bits
-        self._going_out[source] += 1
 
         def passed(passage: tuple[float, float, float]) -> None:
-            departs_s, left_s, _ = passage
-            self._going_out[source] -= 1
-            self._sent_until[source] = max(self._sent_until[source], left_s)
-            self._timeline.send(source, departs_s, left_s, parcel.step, bits)
             for end in ends:
                 self._reach(parcel, link, end, passage)
+            self._timeline.send(source, passage[0], passage[1], parcel.step, bits)
             self._settle(link.wire, self._env.now)
 
         link.send(now_s, bits, passed)
@@ -201,9 +191,10 @@ class EventfulNetwork(Network):
         box = end.boxes.get(parcel.step)
         if box is None:
             box = end.boxes[parcel.step] = Mailbox(end.degree)
-        if end.place in box.arrivals:
+        arrivals = box.arrivals = box.arrivals or {}
+        if end.place in arrivals:
             return  # sent once more by a worker that came back
-        box.messages[end.place], box.arrivals[end.place] = parcel.message, arrives_s
+        box.messages[end.place], arrivals[end.place] = parcel.message, arrives_s
         box.complete_s = max(box.complete_s, arrives_s)
         box.missing -= 1
         if not box.missing and box.waiter is not None:
@@ -235,9 +226,9 @@ class EventfulNetwork(Network):
         elif box.complete_s > self._env.now:
             yield self._env.timeout(min(timeout_s, box.complete_s - self._env.now))
         # The clock adds delays up and may be a rounding error before an arrival.
-        now_s = self._env.now * (1 + 1e-15)
+        now_s, arrivals = self._env.now * (1 + 1e-15), box.arrivals or {}
         return [
-            message if box.arrivals.get(place, inf) <= now_s else None
+            message if arrivals.get(place, inf) <= now_s else None
             for place, message in enumerate(box.messages)
         ]
 
@@ -277,12 +268,8 @@ class EventfulNetwork(Network):
             self._settle(link.wire, now_s)
             if link.wire.free_s <= now_s:
                 self._transmit(parcel, link, link.ends, now_s)
-                continue
-            if link.waiting is None:
-                link.wire.waiting.append(link)
-            else:
+            elif link.wait(parcel, bits, step):
                 self.given_up += len(link.ends)  # the older one, which waited
-            link.waiting = (parcel, bits, step)
 
     def newest(self, target: int, *, instant: bool) -> list[Any]:
         """The newest message of each neighbour, in neighbour order."""

@@ -57,7 +57,7 @@ class Network:
                     self._into[target].append(end)
 
     def sent_until_s(self, source: int) -> float:
-        """Until when a worker's own messages have been going out, in simulated seconds."""
+        """Until when a worker's own messages go out, in simulated seconds; 0 where unknown."""
         return self._sent_until[source]
 
     def broadcast(self, source: int, message: Any, bits: int, step: int) -> None:
@@ -147,17 +147,15 @@ class Network:
             self._settle(link.wire, now)
             if link.wire.free_s <= now:
                 self._launch(link, now, message, bits, step)
-                continue
-            if link.waiting is None:
-                link.wire.waiting.append(link)
-            link.waiting = (message, bits, step)
+            else:
+                link.wait(message, bits, step)
 
     def _launch(
         self, link: Link, now: float, message: Any, bits: int, step: int
     ) -> tuple[float, float]:
         departs, left, arrives = link.carry(now, bits)
         link.land(now)  # here too: a receiver that reads at once what was posted never asks
-        link.flying.append((arrives, message))
+        link.fly(arrives, message)
         total = bits * link.copies
         self.bits_sent += total
         self._timeline.receive(link.targets, link.source, departs, arrives, step, bits)

@@ -65,7 +65,7 @@ class Timeline:
         self._add(worker, 1, start_s, end_s, step, 0, 0)
 
     def send(self, worker: int, start_s: float, end_s: float, step: int, bits: int) -> None:
-        """A broadcast, until its last message has left; bits over all of them."""
+        """Messages that go out together, until the last has left; bits over all of them."""
         self._add(worker, 2, start_s, end_s, step, bits, 0)
 
     def average(self, worker: int, start_s: float, end_s: float, step: int) -> None:
@@ -113,7 +113,7 @@ class Timeline:
     ) -> None:
         if self._sink:
             self._intervals.extend((worker, kind, start_s, end_s, step, bits, samples))
-            if len(self._intervals) + len(self._targets) >= _PIECE:
+            if len(self._intervals) + len(self._targets) + len(self._lost) >= _PIECE:
                 self.flush()
 
     def flush(self) -> None:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from desim.paths import anchored
 from desim.phrases import short, spelled, suggest
 
 Kind = Literal["hardware", "network"]
@@ -47,11 +48,12 @@ def read_file(path: str | Path) -> dict[str, Any]:
     """
     file = spelled(str(path))
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        table: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"{file}: is no TOML: {error}") from None
     except (OSError, ValueError) as error:  # no file, or no text; or no path
         raise ValueError(f"{file}: can't be read ({error})") from None
+    table = anchored(table, Path(path).resolve().parent)
     if not table:
         raise ValueError(f"{file}: is empty; a profile gives at least one value, key = number")
     return table

@@ -10,6 +10,9 @@ from desim.streams import Streams
 from desim.tensors.losses.base import Loss
 from desim.tensors.problem import Problem
 
+#: So small that nothing overflows, however many steps are timed; the time doesn't depend on it.
+_LEARNING_RATE = 1e-4
+
 
 class PlainSGD:
     """A model, its data and an optimizer on this machine's processor.
@@ -23,19 +26,16 @@ class PlainSGD:
         parameters: the model's size.
     """
 
-    #: So small that nothing overflows, however many steps are timed; the time doesn't depend on it.
-    _LEARNING_RATE = 1e-4
-
     def __init__(self, problem: Problem, streams: Streams) -> None:
         self._module = problem.module(streams)
         self._loss = problem.loss or Loss.parse(problem.model.default_loss)
         self._regulariser = problem.regulariser
         dtype = next(self._module.parameters()).dtype
         data = problem.dataset.load()
-        self._x, y = torch.tensor(data.train_x, dtype=dtype), torch.tensor(data.train_y)
-        self._y = y.to(dtype) if y.is_floating_point() else y
+        arrays = (torch.tensor(array) for array in (data.train_x, data.train_y))
+        self._x, self._y = (a.to(dtype) if a.is_floating_point() else a for a in arrays)
         self._optimizer = torch.optim.SGD(
-            self._module.parameters(), lr=self._LEARNING_RATE, weight_decay=problem.l2
+            self._module.parameters(), lr=_LEARNING_RATE, weight_decay=problem.l2
         )
         self._generator = torch.Generator().manual_seed(streams.seed % 2**63)
         self.samples = len(self._y)

@@ -66,7 +66,7 @@ def test_with_seven_levels_the_noise_is_larger_than_the_model() -> None:
 )
 def test_averaging_costs_little_time(label: str, most: float) -> None:
     """On a Raspberry Pi 4, 19 neighbours' models of 39,760 parameters: a few hundredths."""
-    free = setting("averaging-cost", label, **{"cluster.memory_bps": None})
+    free = setting("averaging-cost", label, **{"cluster.charge_memory": False})
     costly = setting("averaging-cost", label)
     times_s = [Simulation(given, train=False).run().time_s for given in (free, costly)]
     assert 1 < times_s[1] / times_s[0] < 1 + most

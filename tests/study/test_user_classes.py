@@ -120,8 +120,12 @@ def test_a_missing_class(desim: Call) -> None:
 
 def test_workers_that_wait_forever(desim: Call) -> None:
     write(Path("tiny.toml"), {"algorithms.0.kind": "my_methods:WaitsForever"})
-    complaint = desim("run", "tiny.toml", "--out", "results", "--jobs", 1).complaint
-    assert "all workers wait" in complaint
+    ended = desim("run", "tiny.toml", "--out", "results", "--jobs", 1)
+    assert ended.code == 0
+    assert "stalled" in ended.out
+    manifest = json.loads(Path("results/trials/DSGD-seed0/manifest.json").read_text())
+    assert manifest["status"] == manifest["stopped_by"] == "stalled"
+    assert manifest["stalled"].startswith("at 0 s nothing can happen any more: worker 0 waits for")
 
 
 def test_a_process_that_is_killed(desim: Call) -> None:

@@ -24,7 +24,7 @@ class Mailbox:
         missing: how many neighbours have not sent yet.
         complete_s: when the last of those sent so far arrives.
         waiter: called with the mailbox once the last message has been sent.
-        arrivals: when each message arrives, where it isn't always waited for.
+        arrivals: when each message arrives, by place; None where all are always waited for.
     """
 
     __slots__ = ("arrivals", "complete_s", "messages", "missing", "waiter")
@@ -34,7 +34,7 @@ class Mailbox:
         self.missing = neighbours
         self.complete_s = 0.0
         self.waiter: Any = None
-        self.arrivals: dict[int, float] = {}
+        self.arrivals: dict[int, float] | None = None
 
 
 class End(NamedTuple):
@@ -58,14 +58,15 @@ class Wire:
 
     Attributes:
         free_s: when the last message taken has left it.
-        waiting: the links whose newest message waits until it is free, in order.
+        waiting: the links whose newest message waits until it is free, in order; None at first.
     """
 
     __slots__ = ("free_s", "waiting")
 
     def __init__(self) -> None:
         self.free_s = 0.0
-        self.waiting: deque[Link] = deque()
+        # An empty deque takes 600 bytes, and there may be a million wires.
+        self.waiting: deque[Link] | None = None
 
 
 class Link:
@@ -82,7 +83,7 @@ class Link:
         ends: for each target where the link ends.
         newest: the newest message that has arrived, for asynchronous receivers.
         posted: the newest message handed to the links, arrived or not.
-        flying: (arrival, message) of those on the way, in order.
+        flying: (arrival, message) of those on the way, in order; None at first.
         waiting: (message, bits, step) that will be sent when the wire is free, or None.
     """
 
@@ -104,7 +105,7 @@ class Link:
         self.ends: list[End] = []
         self.newest: Any = None
         self.posted: Any = None
-        self.flying: deque[tuple[float, Any]] = deque()
+        self.flying: deque[tuple[float, Any]] | None = None
         self.waiting: tuple[Any, int, int] | None = None
 
     def carry(self, now_s: float, size_bits: int) -> Passage:
@@ -120,8 +121,29 @@ class Link:
 
     def land(self, now_s: float) -> None:
         """Keeps only the newest of the messages that have arrived."""
-        while self.flying and self.flying[0][0] <= now_s:
-            self.newest = self.flying.popleft()[1]
+        flying = self.flying
+        while flying and flying[0][0] <= now_s:
+            self.newest = flying.popleft()[1]
+
+    def fly(self, arrives_s: float, message: Any) -> None:
+        """Takes a message on its way that arrives after all others."""
+        if self.flying is None:
+            self.flying = deque()
+        self.flying.append((arrives_s, message))
+
+    def wait(self, message: Any, size_bits: int, step: int) -> bool:
+        """Lets a message wait for the wire, in the place of one that waits already.
+
+        Returns:
+            Whether it has taken another's place.
+        """
+        taken = self.waiting is not None
+        if not taken:
+            if self.wire.waiting is None:
+                self.wire.waiting = deque()
+            self.wire.waiting.append(self)
+        self.waiting = (message, size_bits, step)
+        return taken
 
 
 @dataclass(frozen=True)

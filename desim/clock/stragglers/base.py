@@ -1,6 +1,7 @@
 """What a straggler model is, and one worker's speed through a trial."""
 
 from abc import abstractmethod
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from itertools import count
@@ -102,7 +103,7 @@ class SpeedPerStep:
     def __init__(self, law: PerStep, streams: Streams, worker: int) -> None:
         self._law, self._streams, self._worker = law, streams, worker
         self._start = -_BLOCK
-        self._block: list[float] = []
+        self._block = array("d")
 
     def at(self, step: int) -> float:
         """The speed at a step."""
@@ -110,7 +111,8 @@ class SpeedPerStep:
         if not 0 <= offset < _BLOCK:
             self._start = step - step % _BLOCK
             steps = np.arange(self._start, self._start + _BLOCK)
-            self._block = self._law.speeds(self._streams, self._worker, steps).tolist()
+            # Not a list of floats: those of 100,000 workers fill the caches.
+            self._block = array("d", self._law.speeds(self._streams, self._worker, steps))
             offset = step - self._start
         return self._block[offset]
 

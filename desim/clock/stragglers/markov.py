@@ -31,8 +31,8 @@ class Markov(StragglerModel):
 
     kind: ClassVar[str] = "markov"
 
-    mean_fast_s: Annotated[float, Field(gt=0)] = 100.0
-    mean_slow_s: Annotated[float, Field(gt=0)] = 10.0
+    mean_fast_s: Annotated[float, Field(ge=1e-6)] = 100.0
+    mean_slow_s: Annotated[float, Field(ge=1e-6)] = 10.0
     factor: Annotated[float, Field(gt=0)] = 5.0
 
     def speed(self, streams: Streams, worker: int) -> SpeedInTime:
