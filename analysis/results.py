@@ -236,7 +236,10 @@ def _scalar(value: object) -> object:
     """A sweep may run over whole tables of the scenario; a column needs a hashable value."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return json.dumps(value, sort_keys=True)
+    if isinstance(value, dict) and "kind" in value:  # as desim writes it into the metrics
+        rest = [f"{key}={_scalar(item)}" for key, item in value.items() if key != "kind"]
+        return " ".join([str(value["kind"]), *rest])
+    return json.dumps(value)
 
 
 def _natural_ranks(values: Iterable[Any]) -> dict[Any, int]:

@@ -157,9 +157,14 @@ class Worker:
         return (yield from self._compute(model, batch, duration_s))
 
     def compute_until(
-        self, model: Ref, deadline_s: float
+        self, model: Ref, deadline_s: float, max_batch: int | None = None
     ) -> Generator[simpy.Event, Any, tuple[Ref, int]]:
         """Takes deadline_s simulated seconds and gives a gradient over what was done by then.
+
+        Args:
+            model: where.
+            deadline_s: how long.
+            max_batch: the most samples; None for no limit.
 
         Returns:
             The mean gradient over the samples that the machine got through (zero if there are
@@ -167,7 +172,8 @@ class Worker:
         """
         work_s = self._speed.work_s(self._gradients, self._env.now, deadline_s)
         # The tolerance keeps 0.57 s at 100 samples/s at 57 samples: the product is 56.99...9.
-        batch = floor(self._timing.samples(work_s) * (1 + 1e-12))
+        samples = self._timing.samples(work_s) * (1 + 1e-12)
+        batch = floor(samples if max_batch is None else min(samples, max_batch))
         return (yield from self._compute(model, batch, deadline_s)), batch
 
     def _compute(

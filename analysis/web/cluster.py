@@ -98,11 +98,10 @@ def _stragglers(model: Any, *, alone: bool, others: bool) -> str:
                 else f"is {span} times as fast as its machine"
             )
             return f"Each {speed}, {drawn}."
-        case {"kind": "markov", "mean_fast_s": fast_s, "mean_slow_s": slow_s, "factor": factor}:
+        case {"kind": "markov", "slow_fraction": part, "mean_slow_s": slow_s, "factor": factor}:
             return (
-                f"Each worker switches at random between its speed and one that is "
-                f"{number(factor)} times lower, which last {number(fast_s)} and {number(slow_s)} s "
-                "in the mean."
+                f"Each worker is {number(factor)} times slower at random times, which last "
+                f"{number(slow_s)} s in the mean and make up a share of {number(part)} of all time."
             )
         case {"kind": "trace", "file": file}:
             again = f", again every {number(model['repeat_s'])} s" if "repeat_s" in model else ""

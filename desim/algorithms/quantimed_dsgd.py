@@ -21,6 +21,8 @@ class QuanTimedDSGD(Synchronous):
     Attributes:
         deadline_s: T_d in seconds.
         expected_batch: b, which gives T_d = b / E[V]; give this or deadline_s.
+        max_batch: the most samples that a gradient takes; a machine that is done with them earlier
+            waits for the deadline. Left out, there is no limit.
     """
 
     kind: ClassVar[str] = "quantimed-dsgd"
@@ -29,6 +31,7 @@ class QuanTimedDSGD(Synchronous):
 
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     expected_batch: Annotated[float, Field(gt=0)] | None = None
+    max_batch: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _one_deadline(self) -> Self:
@@ -52,7 +55,7 @@ class QuanTimedDSGD(Synchronous):
         deadline_s = self.deadline(me.fleet)
         x = me.initial_model()
         for t in me.rounds(catch_up=self.skips):
-            computing = me.compute_until(x, deadline_s)
+            computing = me.compute_until(x, deadline_s, self.max_batch)
             (gradient, _batch), received = yield from self.exchange(me, t, x, computing)
             x = x + epsilon * ((yield from me.mix(x, received)) - x) - alpha * epsilon * gradient
             me.commit(x)

@@ -5,21 +5,29 @@ outages. The clock asks whether something is down at a time; the workers can't.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import count
-from math import inf, log1p
-from typing import Annotated, Literal, Self
+from math import inf, isinf, log1p
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from desim.registry import Table
+from desim.registry import NestedError, Table
 from desim.streams import Streams
 
 _BLOCK = 16
 
 Time = Annotated[float, Field(ge=0)]
 Mean = Annotated[float, Field(gt=0)]
+Number = Annotated[int, Field(ge=0)]
 Outage = tuple[float, float]
 
 
@@ -58,7 +66,7 @@ class WorkerOutage(_Given):
         up_s: when it comes (back); left out, never.
     """
 
-    worker: Annotated[int, Field(ge=0)]
+    worker: Number
 
 
 class LinkOutage(_Given):
@@ -70,7 +78,21 @@ class LinkOutage(_Given):
         up_s: when it works again; left out, never.
     """
 
-    between: Annotated[tuple[int, int], Field(strict=False)]
+    between: Annotated[tuple[Number, Number], Field(strict=False)]
+
+    @field_validator("between", mode="before")
+    @classmethod
+    def _are_two(cls, ends: object) -> object:
+        if not isinstance(ends, list | tuple) or len(ends) != 2 or ends[0] == ends[1]:
+            raise ValueError("must be the numbers of two different workers, [a, b]")
+        return ends
+
+
+#: What a list stands for.
+_GIVEN: dict[str | None, TypeAdapter[Any]] = {
+    "workers": TypeAdapter(tuple[WorkerOutage, ...]),
+    "links": TypeAdapter(tuple[LinkOutage, ...]),
+}
 
 
 class Faults(Table):
@@ -83,7 +105,8 @@ class Faults(Table):
     Attributes:
         workers: outages, {worker, down_s, up_s} each, or {mean_up_s, mean_down_s} for crashes of
             all workers at random.
-        links: outages, {between = [a, b], down_s, up_s} each, or {mean_up_s, mean_down_s}.
+        links: outages, {between = [a, b], down_s, up_s} each, or {mean_up_s, mean_down_s}. Those of
+            links that the graph doesn't have make no difference: it may be another for each seed.
         model: what a worker begins with when it comes back: "keep" (its last committed model) or
             "reset" (the initial model).
     """
@@ -92,18 +115,33 @@ class Faults(Table):
     links: RandomOutages | Annotated[tuple[LinkOutage, ...], Field(strict=False)] = ()
     model: Literal["keep", "reset"] = "keep"
 
+    @field_validator("workers", "links", mode="before")
+    @classmethod
+    def _by_shape(cls, value: object, info: ValidationInfo) -> object:
+        """Of a table tells what is wrong with it as means only, of a list as single outages."""
+        try:
+            if isinstance(value, list | tuple):
+                return _GIVEN[info.field_name].validate_python(value)
+            means = set(RandomOutages.model_fields)
+            if isinstance(value, dict) and (not value or means & value.keys()):
+                return RandomOutages.model_validate(value)
+        except ValidationError as error:
+            raise NestedError(error.errors(), RandomOutages) from None
+        if isinstance(value, RandomOutages):
+            return value
+        raise ValueError("must be a list, one table for each outage, or {mean_up_s, mean_down_s}")
+
     def check(self, workers: int) -> None:
         """Raises ValueError for a worker that there is not, or outages that overlap."""
         if not isinstance(self.workers, RandomOutages):
             for place, one in enumerate(self.workers):
                 _known(f"workers.{place}.worker", one.worker, workers)
-                _apart("workers", place, [o for o in self.workers if o.worker == one.worker], one)
+            _apart("workers", self.workers, [one.worker for one in self.workers])
         if not isinstance(self.links, RandomOutages):
             for place, link in enumerate(self.links):
                 for end in link.between:
                     _known(f"links.{place}.between", end, workers)
-                same = [o for o in self.links if set(o.between) == set(link.between)]
-                _apart("links", place, same, link)
+            _apart("links", self.links, [frozenset(link.between) for link in self.links])
 
 
 def _known(key: str, worker: int, workers: int) -> None:
@@ -111,16 +149,20 @@ def _known(key: str, worker: int, workers: int) -> None:
         raise ValueError(f"{key} = {worker}: the cluster has {workers} workers, numbered from 0")
 
 
-def _apart(
-    key: str, place: int, same: "list[WorkerOutage] | list[LinkOutage]", one: _Given
-) -> None:
-    down_s, up_s = one.outage()
-    for other in same:
-        if other is not one and other.down_s <= up_s and down_s <= other.outage()[1]:
-            raise ValueError(
-                f"{key}.{place}.down_s = {down_s:g}: overlaps with the same one's outage from "
-                f"{other.down_s:g} to {other.outage()[1]:g} s"
-            )
+def _apart(key: str, outages: Sequence[_Given], names: Sequence[Hashable]) -> None:
+    """Raises ValueError where two outages of the same one overlap or touch."""
+    before: dict[Hashable, int] = {}
+    for place in sorted(range(len(outages)), key=lambda place: outages[place].down_s):
+        other = before.get(names[place])
+        if other is not None:
+            down_s, up_s = outages[other].outage()
+            if outages[place].down_s <= up_s:
+                raise ValueError(
+                    f"{key}.{place}.down_s = {outages[place].down_s:g}: overlaps with the same "
+                    f"one's outage {key}.{other}, from {down_s:g} s "
+                    f"{'on, for good' if isinf(up_s) else f'to {up_s:g} s'}; must begin after it"
+                )
+        before[names[place]] = place
 
 
 class Outages:

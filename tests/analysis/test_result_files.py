@@ -36,11 +36,12 @@ def test_sweep_points_come_by_size_and_have_their_own_column(fabricate):
 
 def test_a_sweep_over_whole_tables_is_told_apart_by_its_text(fabricate):
     made = fabricate("a")
-    for number, law in enumerate(({"kind": "uniform"}, {"kind": "pareto"})):
+    laws = ({"kind": "uniform", "low": 1.0}, {"kind": "pareto", "of": {"kind": "x", "y": [1]}})
+    for number, law in enumerate(laws):
         made.decay("a", number, 4.0, sweep={"cluster.speed": law})
     assert list(analysis.trials(made.folder)["cluster.speed"]) == [
-        '{"kind": "pareto"}',
-        '{"kind": "uniform"}',
+        "pareto of=x y=[1]",
+        "uniform low=1.0",
     ]
 
 

@@ -79,10 +79,10 @@ def test_machines_are_told_with_their_counts_names_and_speeds():
             "each worker.",
         ),
         (
-            {"kind": "markov", "mean_fast_s": 100.0, "mean_slow_s": 10.0, "factor": 5.0},
+            {"kind": "markov", "slow_fraction": 0.1, "mean_slow_s": 10.0, "factor": 5.0},
             None,
-            "Each worker switches at random between its speed and one that is 5 times lower, which "
-            "last 100 and 10 s in the mean.",
+            "Each worker is 5 times slower at random times, which last 10 s in the mean and make up "
+            "a share of 0.1 of all time.",
         ),
         (
             {"kind": "trace", "file": "speeds.csv", "repeat_s": 60.0},
@@ -224,7 +224,7 @@ FULL = {
 LAWS = [
     {"kind": "exponential", "mean": 1.0},
     {"kind": "lognormal", "sigma": 1.0, "mu": 0.0},
-    {"kind": "markov", "mean_fast_s": 1.0, "mean_slow_s": 1.0, "factor": 2.0},
+    {"kind": "markov", "slow_fraction": 0.5, "mean_slow_s": 1.0, "factor": 2.0},
     {"kind": "uniform-speed", "low": 1.0, "high": 2.0},
 ]
 

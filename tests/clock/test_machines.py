@@ -262,7 +262,7 @@ def test_a_stored_scenario_reads_back_to_the_same_fleet(cluster):
         ),
         (
             {"workers": 4, "hardware": [{"speed_sps": 1.0, "count": 2}, {"speed_sps": 2.0}]},
-            ": hardware.1: needs a count, as every one of several has",
+            "cluster.hardware.1.count = None: must be given, as there are several",
         ),
         (
             {"workers": 4, "hardware": [{"speed_sps": 1.0, "count": 2}] * 3},
@@ -272,10 +272,13 @@ def test_a_stored_scenario_reads_back_to_the_same_fleet(cluster):
             {"workers": 4, "hardware": {"speed_sps": 1.0, "count": 3}},
             "cluster.workers = 4: the counts of hardware add up to 3; must be as many, or leave",
         ),
-        ({"hardware": {"speed_sps": 1.0, "count": 1}}, "add up to 1; must be from 2 to 1,000,000"),
+        (
+            {"hardware": {"speed_sps": 1.0, "count": 1}},
+            "cluster.workers = 1: the counts of hardware add up to that; must be from 2 to 1,000,000",
+        ),
         (
             {"hardware": [{"speed_sps": 1.0, "count": 600_000}] * 2},
-            "add up to 1200000; must be from 2 to 1,000,000",
+            "cluster.workers = 1200000: the counts of hardware add up to that; must be from 2 to 1,000,000",
         ),
         (
             {"hardware": {"speed_sps": 1.0, "count": 0}},

@@ -76,8 +76,8 @@ def work_by_hand(ends_s, speeds, start_s, end_s):
 # The work by a deadline.
 
 MODELS = [
-    Markov(mean_fast_s=3.0, mean_slow_s=1.0, factor=4.0),
-    Markov(mean_fast_s=0.5, mean_slow_s=2.0, factor=10.0),
+    Markov(slow_fraction=0.25, mean_slow_s=1.0, factor=4.0),
+    Markov(slow_fraction=0.8, mean_slow_s=2.0, factor=10.0),
     Markov(),
 ]
 
@@ -117,7 +117,7 @@ def test_the_first_state_is_stationary():
 
 def test_deadlines_batches_in_the_simulator_are_the_integral_of_the_path():
     # 3 workers at 200 samples/s, T_d = 0.7 s, and messages that take 128 bits / 500 bit/s.
-    model = Markov(mean_fast_s=0.5, mean_slow_s=0.3, factor=4.0)
+    model = Markov(slow_fraction=0.37499999999999994, mean_slow_s=0.3, factor=4.0)
     method = {"kind": "quantimed-dsgd", "deadline_s": 0.7}
     trial = simulate(
         setting(
@@ -139,7 +139,7 @@ def test_deadlines_batches_in_the_simulator_are_the_integral_of_the_path():
 
 
 def test_durations_in_the_simulator_are_those_in_which_the_work_is_done():
-    model = Markov(mean_fast_s=0.5, mean_slow_s=0.3, factor=4.0)
+    model = Markov(slow_fraction=0.37499999999999994, mean_slow_s=0.3, factor=4.0)
     trial = simulate(
         setting(
             {"kind": "async-dsgd", "batch": 100},
@@ -300,7 +300,7 @@ def test_pieces_of_a_time_add_up(path, pieces_s):
 
 
 def test_long_gradients_over_thousands_of_switches():
-    model = Markov(mean_fast_s=0.02, mean_slow_s=0.01, factor=5.0)
+    model = Markov(slow_fraction=0.33333333333333337, mean_slow_s=0.01, factor=5.0)
     taken_s = np.array([model.speed(Streams(2), i).duration_s(0, 0.0, 100.0) for i in range(20)])
     # In that time it changes some 9,000 times. The work done varies by sqrt(Var W), the time by
     # that over the mean speed.

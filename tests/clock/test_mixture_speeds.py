@@ -102,7 +102,7 @@ def test_a_mean_that_is_infinite_stays_so():
 
 
 def test_a_worker_follows_markovs_own_path_or_none():
-    markov = Markov(mean_fast_s=1.0, mean_slow_s=1.0, factor=10.0)
+    markov = Markov(slow_fraction=0.5, mean_slow_s=1.0, factor=10.0)
     model = mixture(["none", markov], [0.5, 0.5], persistent=True)
     mixed, own = speeds(model, 60, 100), speeds(markov, 60, 100)
     follows = (mixed == own).all(1)
@@ -113,7 +113,7 @@ def test_a_worker_follows_markovs_own_path_or_none():
 def test_a_gradient_may_follow_markov_at_its_own_time():
     # Batches by a deadline of 0.5 s at 1,000 samples/s: all 500, or what Markov's path makes of the
     # same half second.
-    markov = Markov(mean_fast_s=0.4, mean_slow_s=0.3, factor=4.0)
+    markov = Markov(slow_fraction=0.4285714285714286, mean_slow_s=0.3, factor=4.0)
     trial = simulate(
         setting(
             {"kind": "quantimed-dsgd", "deadline_s": 0.5},

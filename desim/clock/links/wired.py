@@ -9,12 +9,13 @@ from math import asin, cos, inf, log1p, radians, sin, sqrt
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from desim import profiles
 from desim.clock.links.base import LinkModel, Site
 from desim.errors import ScenarioError
-from desim.registry import NestedError, Table
+from desim.phrases import short, spelled
+from desim.registry import NestedError, Table, explain
 from desim.streams import Streams
 from desim.tables import NumberTable
 
@@ -48,6 +49,11 @@ class LinkFile(Table):
 
     file: str
 
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        _ = self.links
+        return self
+
     @cached_property
     def links(self) -> dict[tuple[int, int], tuple[float, float]]:
         """(latency_s, bandwidth_bps) by (source, target).
@@ -77,7 +83,8 @@ class Regions(Table):
         placement: the regions of worker 0, 1, ... by name, again from the first after the last;
             left out, all regions in turn.
         round_trip_s: matrix (regions, regions), seconds; a message takes half of it.
-        latitude_deg, longitude_deg: instead of it; a message takes base_s + distance per_km_s.
+        latitude_deg, longitude_deg: instead of it, north and east positive; a message takes base_s
+            + distance per_km_s.
         base_s, per_km_s: see there.
         bandwidth_bps: of each directed link, matrix (regions, regions) or one number, bit/s.
     """
@@ -85,24 +92,52 @@ class Regions(Table):
     names: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
     placement: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None = None
     round_trip_s: list[list[Latency]] | None = None
-    latitude_deg: list[float] | None = None
-    longitude_deg: list[float] | None = None
+    latitude_deg: list[Annotated[float, Field(ge=-90, le=90)]] | None = None
+    longitude_deg: list[Annotated[float, Field(ge=-180, le=180)]] | None = None
     base_s: Latency = 0.0
     per_km_s: Latency = 0.0
     bandwidth_bps: list[list[Bandwidth]] | Bandwidth = inf
 
+    @field_validator("bandwidth_bps", mode="before")
+    @classmethod
+    def _by_shape(cls, value: object) -> object:
+        """Of a list tells what is wrong with it as a matrix only, of all else as a number."""
+        shape = list[list[Bandwidth]] if isinstance(value, list) else Bandwidth
+        try:
+            return TypeAdapter[Any](shape, config=cls.model_config).validate_python(value)
+        except ValidationError as error:
+            raise NestedError(error.errors(), cls) from None
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         n = len(self.names)
+        twice = next((name for name in self.names if self.names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"names = {twice!r}: must differ, it stands there twice")
         for key in ("round_trip_s", "bandwidth_bps"):
             rows = getattr(self, key)
             if isinstance(rows, list) and [len(row) for row in rows] != [n] * n:
-                raise ValueError(f"{key}: must be a matrix of {n} x {n} numbers, one for each name")
-        places = (self.latitude_deg, self.longitude_deg)
-        if (self.round_trip_s is None) != (None not in places):
-            raise ValueError("needs round_trip_s, or latitude_deg and longitude_deg")
-        if any(place is not None and len(place) != n for place in places):
-            raise ValueError(f"latitude_deg, longitude_deg: must be {n} numbers, one for each name")
+                raise ValueError(
+                    f"{key} = {short(rows)}: must be a matrix of {n} x {n} numbers, one for each "
+                    "name both ways"
+                )
+        places = {key: getattr(self, key) for key in ("latitude_deg", "longitude_deg")}
+        given = [key for key, values in places.items() if values is not None]
+        if len(given) != (2 if self.round_trip_s is None else 0):
+            raise ValueError("needs either round_trip_s, or latitude_deg and longitude_deg")
+        for key in given:
+            if len(places[key]) != n:
+                raise ValueError(
+                    f"{key} = {short(places[key])}: must be {n} numbers, one for each name"
+                )
+        for key in ("base_s", "per_km_s"):
+            if not given and getattr(self, key):
+                raise ValueError(
+                    f"{key} = {getattr(self, key):g}: belongs to latitude_deg and longitude_deg; "
+                    "round_trip_s says all"
+                )
+        if given and not self.per_km_s:
+            raise ValueError("per_km_s = 0: must be positive, or distances make no difference")
         for name in self.placement or ():
             if name not in self.names:
                 raise ValueError(
@@ -209,41 +244,50 @@ class Wired(LinkModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        whole = self.resolved()
         for key in ("latency_s", "bandwidth_bps", "up_bps", "down_bps"):
-            low, high = _ends(getattr(whole, key), 0.0)
+            low, high = _ends(getattr(self, key), 0.0)
             if high < low or (low < high == inf):
                 raise ValueError(
                     f"{key} = {{low = {low:g}, high = {high:g}}}: must be finite, and "
                     "high at least low"
                 )
+        whole = self.resolved()
         if all(getattr(whole, key) is None for key in self.speeds):
             raise ValueError(
                 f"needs a profile (desim list networks) or one of {', '.join(self.speeds)}; "
                 "bandwidth_bps = inf is a network that takes no time for a message's size"
             )
-        if whole.links is not None:
-            _ = whole.links.links  # must be a file that can be read
         return self
 
     def resolved(self) -> Self:
         """The same without profile and file: their numbers, overridden by those given here."""
         if self.profile is not None and self.file is not None:
             raise ValueError(f"profile = {self.profile!r}, file = {self.file!r}: give one of them")
-        own = {name: getattr(self, name) for name in self.model_fields_set}
         if self.profile is not None:
-            base = profiles.read("network", own.pop("profile"))
+            source, base = f"profile = {self.profile!r}", profiles.read("network", self.profile)
         elif self.file is not None:
-            base = profiles.read_file(own.pop("file"))
+            source = f"file = {self.file!r}"
+            try:
+                base = profiles.read_file(self.file)
+            except ValueError as error:
+                rule = str(error).removeprefix(f"{spelled(self.file)}: ")
+                raise ValueError(f"{source}: {rule}") from None
         else:
             return self
         refused = [key for key in ("profile", "file") if key in base]
         if refused:
-            raise ValueError(f"{refused[0]} = {base[refused[0]]!r}: can't stand in a profile")
+            raise ValueError(f"{source}: {refused[0]} can't stand in a profile")
+        fields = self.model_fields_set - {"profile", "file"}
+        own = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
         try:
             return self.model_validate(base | own)
         except ValidationError as error:
-            raise NestedError(error.errors(), type(self)) from None
+            # What is given here has been checked: it is the source's, or what the two lack.
+            first = error.errors()[0]
+            why = first.get("ctx", {}).get("error")
+            lacking = not first["loc"] and not isinstance(why, NestedError)
+            reason = why if lacking else next(explain(error, type(self)))
+            raise ValueError(f"{source}: {reason}") from None
 
     def table(self) -> dict[str, Any]:
         """The numbers themselves, so that results don't change with the profiles."""
@@ -255,14 +299,24 @@ class Wired(LinkModel):
         return whole.loss or 0.0, whole.resend_after_s or 1.0
 
     def check(self, neighbours: Sequence[Sequence[int]]) -> None:
-        """Refuses `links` that the graph doesn't have."""
+        """Refuses `links` that the graph doesn't have, and links without any properties."""
         whole = self.resolved()
-        for source, target in whole.links.links if whole.links else {}:
-            if source >= len(neighbours) or target not in neighbours[source]:
+        if whole.links is None:
+            return
+        key, named = f"network.link.links.file = {whole.links.file!r}", whole.links.links
+        there = {(source, target) for source, row in enumerate(neighbours) for target in row}
+        for source, target in named:
+            if (source, target) not in there:
                 raise ScenarioError(
-                    f"network.link.links: names the link {source} -> {target}, which the topology "
-                    "doesn't have"
+                    f"{key}: names the link {source} -> {target}, which the topology doesn't have"
                 )
+        if any(getattr(whole, speed) is not None for speed in self.speeds if speed != "links"):
+            return
+        for source, target in sorted(there - named.keys()):
+            raise ScenarioError(
+                f"{key}: doesn't name the link {source} -> {target}; must name all, as none of "
+                "bandwidth_bps, up_bps, down_bps and regions is given for the others"
+            )
 
     def access_bps(self, site: Site) -> tuple[list[float], list[float]]:
         """The up and down links' bandwidths of all workers."""

@@ -24,16 +24,21 @@ class Markov(StragglerModel):
     """Fast (V = 1) and slow (V = 1 / factor) in turn, for exponential times.
 
     Attributes:
-        mean_fast_s: the mean time for which a worker stays fast, in simulated seconds.
-        mean_slow_s: the mean time for which it stays slow.
+        slow_fraction: the share of all time in which a worker is slow.
+        mean_slow_s: the mean time for which it stays slow, in simulated seconds.
         factor: how many times as slow.
     """
 
     kind: ClassVar[str] = "markov"
 
-    mean_fast_s: Annotated[float, Field(ge=1e-6)] = 100.0
+    slow_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     mean_slow_s: Annotated[float, Field(ge=1e-6)] = 10.0
     factor: Annotated[float, Field(gt=0)] = 5.0
+
+    @property
+    def mean_fast_s(self) -> float:
+        """The mean time for which a worker stays fast."""
+        return self.mean_slow_s * (1 - self.slow_fraction) / self.slow_fraction
 
     def speed(self, streams: Streams, worker: int) -> SpeedInTime:
         """A path of its own for every worker."""
@@ -41,7 +46,7 @@ class Markov(StragglerModel):
 
     def _path(self, streams: Streams, worker: int) -> Iterator[tuple[float, float]]:
         first = float(streams.uniforms("speed", worker, 0, 1)[0])
-        slow = first < self.mean_slow_s / (self.mean_fast_s + self.mean_slow_s)
+        slow = first < self.slow_fraction
         end_s, start = 0.0, 0
         while True:
             names = np.arange(start, start + _BLOCK)
@@ -52,9 +57,8 @@ class Markov(StragglerModel):
             start += _BLOCK
 
     def mean_speed(self) -> float:
-        """The mean over time, in which the share mean_slow_s / (both) is slow."""
-        whole_s = self.mean_fast_s + self.mean_slow_s
-        return (self.mean_fast_s + self.mean_slow_s / self.factor) / whole_s
+        """1 - slow_fraction + slow_fraction / factor, the mean over time."""
+        return 1 - self.slow_fraction + self.slow_fraction / self.factor
 
     def mean_slowdown(self) -> float:
         """Time per work in the long run: 1 / mean_speed."""
