@@ -157,6 +157,7 @@ class BundledSimulation(Simulation):
         clock = self.run()
         for k in self._bundle.alive:
             self.outcomes[k].stopped_by = clock.stopped_by
+            self.outcomes[k].stalled = clock.stalled
         for outcome, tape in zip(self.outcomes, self._tapes, strict=True):
             outcome.time_s = outcome.rows[-1].time_s
             outcome.peak_rows = tape.kernels.store.peak

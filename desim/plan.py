@@ -1,6 +1,7 @@
 """What a scenario amounts to, before it is run: what `desim check` prints."""
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import simpy
@@ -32,7 +33,8 @@ class MethodPlan:
         compressor: its kind of compressor.
         message_bits: the size of one message.
         message_s: the shortest and the longest time of one message on an idle link.
-        round_s: the mean time of a round (local step), simulated over `rounds` rounds.
+        round_s: the mean time of a round (local step), simulated over `rounds` rounds; inf where
+            no worker ends any.
         rounds: see round_s.
         details: what the algorithm says of itself, T_d for one.
     """
@@ -160,4 +162,6 @@ def _round_s(setting: Setting, rounds: int) -> float:
     """The mean time of a round; the step sizes' horizon doesn't matter to the clock."""
     clock = replace(setting, stop=Stop(rounds=rounds))
     outcome = Simulation(clock, train=False).run()
+    if not outcome.rows[-1].steps:
+        return inf
     return outcome.time_s * setting.cluster.size / outcome.rows[-1].steps

@@ -26,6 +26,9 @@ Point = dict[str, Any]
 HORIZON = "stop.rounds"
 
 
+_NAMES_A_PROFILE = re.compile(r"(cluster\.hardware\.[^.]+|network\.link)\.(profile|file)")
+
+
 class Trial(NamedTuple):
     """One simulation of a study.
 
@@ -78,8 +81,14 @@ class Scenario(Table):
         for key, values in sweep.items():
             if key.partition(".")[0] in ("name", "seeds", "sweep"):
                 raise ValueError(
-                    f"{key!r} can't be swept; keys below problem, cluster, network, stop, evaluate "
-                    "and algorithms can"
+                    f"{key!r} can't be swept; keys below problem, cluster, network, faults, stop, "
+                    "evaluate and algorithms can"
+                )
+            if _NAMES_A_PROFILE.fullmatch(key):
+                # Results hold a profile's numbers, which would win over another profile's.
+                raise ValueError(
+                    f"{key!r} can't be swept; sweep the whole table, {key.rpartition('.')[0]!r} = "
+                    "[{profile = ...}, ...]"
                 )
             twice = next((v for v in values if values.count(v) > 1), None)
             if twice is not None:

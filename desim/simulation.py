@@ -130,7 +130,17 @@ class Simulation:
         if not eventful:
             return Network(self._env, neighbours, links, self._timeline)
         return EventfulNetwork(
-            self._env, neighbours, links, self._timeline, losses, self._faults, streams
+            self._env,
+            neighbours,
+            links,
+            self._timeline,
+            losses,
+            self._faults,
+            streams,
+            self._skips,
+            lambda lost: self._stall(
+                f"no worker has ended a step while {lost:,} messages were lost"
+            ),
         )
 
     @property
@@ -241,7 +251,7 @@ class Simulation:
         said = said[:_NAMED] + [f"{len(said) - _NAMED} more wait"] * (len(said) > _NAMED)
         said += [f"{_few(away)} away"] if away else []
         self.outcome.stalled = f"at {self._env.now:g} s {why}: " + "; ".join(
-            said or ["all workers wait for messages that nobody sends"]
+            said or ["nobody waits for anybody; are all speeds 0?"]
         )
         self._stop("stalled")
         for worker in self.workers:
@@ -286,7 +296,7 @@ class Simulation:
         if self._stopped.triggered:  # others may end theirs at the same instant
             return
         self._steps += 1
-        self._returns = 0
+        self._returns = self.network.lost_in_a_row = 0
         if self._steps >= self._evaluate_at:
             self._evaluate()
             self._evaluate_at = self._next_evaluation()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from math import floor, inf, isinf
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import simpy
 from torch import Tensor
@@ -16,6 +16,7 @@ from desim.clock.timeline import Timeline
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.plane import Plane
+from desim.tensors.received import Received
 from desim.tensors.refs import Ref
 
 #: What a worker's generator yields and takes: simulated time passes at each `yield from`.
@@ -27,40 +28,6 @@ class Message(NamedTuple):
 
     content: Ref
     size_bits: int
-
-
-class Received:
-    """The models of a worker's neighbours: a mapping from their numbers to refs.
-
-    Attributes:
-        workers: the neighbours that have sent one, ascending.
-        messages: their models.
-        absent: whether there are neighbours that have not.
-    """
-
-    __slots__ = ("absent", "messages", "workers")
-
-    def __init__(
-        self, workers: Sequence[int], messages: Sequence[Ref], *, absent: bool = False
-    ) -> None:
-        self.workers, self.messages, self.absent = workers, messages, absent
-
-    @classmethod
-    def some(cls, neighbours: Sequence[int], messages: Sequence[Ref | None]) -> "Received":
-        """Of neighbours, some of whom may have sent none."""
-        there = {j: m for j, m in zip(neighbours, messages, strict=True) if m is not None}
-        absent = len(there) < len(neighbours)
-        return cls(list(there), list(there.values()), absent=absent)
-
-    def __getitem__(self, worker: int) -> Ref:
-        return self.messages[self.workers.index(worker)]
-
-    def __len__(self) -> int:
-        return len(self.messages)
-
-    def items(self) -> list[tuple[int, Ref]]:
-        """(neighbour, model) pairs."""
-        return list(zip(self.workers, self.messages, strict=True))
 
 
 class Worker:
@@ -111,9 +78,14 @@ class Worker:
         self._barrier, self._speed, self._timeline = barrier, speed, timeline
         self._timing, self._memory_bytes_per_s = timing, memory_bytes_per_s
         self._committed, self._average_iterates = committed, average_iterates
-        # How many there were, and how many at the last commit: draws are named by these.
-        self._gradients = self._compressions = 0
-        self._kept = (0, 0)
+        # How many there were (samples drawn, the last), and how many at the last commit: draws are
+        # named by these.
+        self._gradients = self._compressions = self._position = 0
+        self._kept = (0, 0, 0)
+        # Barriers of this local step: how many it has come to, and how many have opened for it.
+        self._barriers = self._opened = 0
+        #: How many models are in the mean of them.
+        self._averaged = 0
         #: The round that each worker is in.
         self._rounds = rounds
         #: What it waits for: the tag that it gathers, the barrier, or to be received.
@@ -139,8 +111,8 @@ class Worker:
         After a crash it begins the same round again.
 
         Args:
-            catch_up: skip the rounds that all neighbours have left behind: for a method that goes
-                on without those who are late.
+            catch_up: skip the rounds that any neighbour has left behind: for a method that goes on
+                without those who are late. A worker knows at once how far its neighbours are.
         """
         while True:
             if catch_up:
@@ -154,7 +126,7 @@ class Worker:
         """Takes as long as the machine needs and gives the mean gradient over so many samples."""
         work_s = self._timing.seconds(batch)
         duration_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
-        return (yield from self._compute(model, batch, duration_s))
+        return (yield from self._compute(model, batch, duration_s, duration_s))
 
     def compute_until(
         self, model: Ref, deadline_s: float, max_batch: int | None = None
@@ -173,14 +145,18 @@ class Worker:
         work_s = self._speed.work_s(self._gradients, self._env.now, deadline_s)
         # The tolerance keeps 0.57 s at 100 samples/s at 57 samples: the product is 56.99...9.
         samples = self._timing.samples(work_s) * (1 + 1e-12)
-        batch = floor(samples if max_batch is None else min(samples, max_batch))
-        return (yield from self._compute(model, batch, deadline_s)), batch
+        batch, busy_s = floor(samples), deadline_s
+        if max_batch is not None and batch > max_batch:
+            batch, work_s = max_batch, self._timing.seconds(max_batch)
+            busy_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
+        return (yield from self._compute(model, batch, busy_s, deadline_s)), batch
 
     def _compute(
-        self, model: Ref, batch: int, duration_s: float
+        self, model: Ref, batch: int, busy_s: float, duration_s: float
     ) -> Generator[simpy.Event, Any, Ref]:
+        """Computes for busy_s, and stands idle for the rest of duration_s."""
         step, start_s = self._gradients, self._env.now
-        gradient = self._plane.gradient(model, self.id, step, self.samples, batch)
+        gradient = self._plane.gradient(model, self.id, step, self._position, batch)
         self._gradients += 1
         try:
             # A machine that stands still for ever is never done.
@@ -189,7 +165,12 @@ class Worker:
             self._timeline.compute(self.id, start_s, self._env.now, step, 0)
             raise
         self.samples += batch
-        self._timeline.compute(self.id, start_s, self._env.now, step, batch)
+        self._position += batch
+        if busy_s == duration_s:
+            self._timeline.compute(self.id, start_s, self._env.now, step, batch)
+        else:
+            self._timeline.compute(self.id, start_s, start_s + busy_s, step, batch)
+            self._timeline.wait(self.id, start_s + busy_s, self._env.now, self.steps)
         return gradient
 
     def compress(
@@ -239,15 +220,25 @@ class Worker:
 
     def barrier(self) -> Waiting:
         """Waits until all workers have come here."""
+        self._barriers += 1
+        if self._barriers <= self._opened:
+            return  # the others have gone on from it; a crash came before the end of this step
         start_s = self._wait_for("barrier")
+        event = self._barrier.arrive(self.id, self._rounds[self.id])
         try:
-            newest = yield self._barrier.arrive(self.id, self._rounds[self.id])
+            yield event
         except simpy.Interrupt:
             self._waited(start_s)
+            if event.triggered:  # it opened at the instant of the crash
+                self._passed(event)
             raise
         self._waited(start_s)
+        self._passed(event)
+
+    def _passed(self, barrier: simpy.Event) -> None:
+        self._opened = self._barriers
         # All go on together: who has missed rounds leaves them out.
-        self._rounds[self.id] = newest
+        self._rounds[self.id] = cast(int, barrier.value)
 
     def _wait_for(self, what: int | Literal["barrier", "received"]) -> float:
         self._waits, self._waits_since_s = what, self._env.now
@@ -357,9 +348,11 @@ class Worker:
         self._plane.record(model, self.id)
         self.model = model
         self.steps += 1
-        self._kept = (self._gradients, self._compressions)
-        if self._average_iterates and self.steps > 1:
-            share = 1 / self.steps  # the mean of t models, from that of t - 1
+        self._kept = (self._gradients, self._compressions, self._position)
+        self._barriers = self._opened = 0
+        self._averaged += 1
+        if self._average_iterates and self._averaged > 1:
+            share = 1 / self._averaged  # the mean of t models, from that of t - 1
             model = self.record(self.evaluated + share * (model - self.evaluated))
         self.evaluated = model
         self._committed()
@@ -373,7 +366,8 @@ class Worker:
         self.present = False
         self._waits = None
         # Draws are named by these: what it does again has the same samples and the same speed.
-        self._gradients, self._compressions = self._kept
+        self._gradients, self._compressions, self._position = self._kept
+        self._barriers = 0
         self._barrier.leave(self.id, excused=excused)
 
     def come_back(self, *, reset: bool) -> None:
@@ -386,3 +380,4 @@ class Worker:
         self._barrier.come_back(self.id)
         if reset:
             self.model = self.evaluated = self._plane.initial()
+            self._averaged = 0

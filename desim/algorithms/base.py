@@ -38,7 +38,11 @@ class Algorithm(Member):
 
     @abstractmethod
     def worker(self, me: Worker) -> Waiting:
-        """The worker's life, a generator that never ends; the scenario's [stop] ends it."""
+        """The worker's life, a generator that never ends; the scenario's [stop] ends it.
+
+        After a crash it is begun anew, from `me.initial_model()`; tags of messages should come from
+        `me.rounds()`, which goes on where the worker was.
+        """
 
     def check(self, fleet: Fleet) -> None:
         """Raises ScenarioError where the method can't run on these machines."""

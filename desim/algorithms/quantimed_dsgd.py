@@ -40,6 +40,11 @@ class QuanTimedDSGD(Synchronous):
                 f"deadline_s = {self.deadline_s}, expected_batch = {self.expected_batch}: give "
                 "exactly one of them; T_d = b / E[V]"
             )
+        if self.max_batch is not None and (self.expected_batch or 0) > self.max_batch:
+            raise ValueError(
+                f"max_batch = {self.max_batch}: must be at least expected_batch = "
+                f"{self.expected_batch:g}"
+            )
         return self
 
     def deadline(self, fleet: Fleet) -> float:

@@ -7,8 +7,9 @@ from pydantic import Field, model_validator
 from desim.algorithms.base import Algorithm
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
+from desim.tensors.received import Received
 from desim.tensors.refs import Ref
-from desim.worker import Received, Waiting, Worker
+from desim.worker import Waiting, Worker
 
 
 class Synchronous(Algorithm):

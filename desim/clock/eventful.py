@@ -1,12 +1,13 @@
 """A network in which a message's fate isn't always known when it is sent.
 
 Flows that share bandwidth, lost messages and faults need events of their own. A message that is
-lost is sent again after a timeout, for as long as its receiver may still come back; what was handed
-over goes out whatever happens to its sender.
+lost is sent again after a timeout, for as long as its two ends may still come back (tries in vain
+while one is away or the link is down are not counted); what was handed over goes out even if its
+sender crashes.
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from math import ceil, inf, isinf
 from typing import Any
@@ -19,7 +20,11 @@ from desim.clock.links.wired import draws
 from desim.clock.network import Network, Process
 from desim.clock.timeline import Timeline
 from desim.clock.wake import Wake
+from desim.errors import SimulationError
 from desim.streams import Streams
+
+#: A trial is given up when so many messages per link have been lost without a step.
+_LOSSES_WITHOUT_A_STEP = 100
 
 
 class _Parcel:
@@ -82,6 +87,9 @@ class EventfulNetwork(Network):
         losses: the probability that a message is lost, and after how long it is sent again, in s.
         faults: when workers and links are down.
         streams: for the losses.
+        skips: whether workers go on without a message that doesn't come, so that it is worthless
+            once its sender has sent a newer one.
+        give_up: called with the number of transmissions lost in a row when there are absurdly many.
 
     Attributes:
         handed_over, delivered, given_up: messages, one for each neighbour that they are meant for.
@@ -96,8 +104,12 @@ class EventfulNetwork(Network):
         losses: tuple[float, float],
         faults: FaultPlan,
         streams: Streams,
+        skips: bool,
+        give_up: Callable[[int], None],
     ) -> None:
         super().__init__(env, neighbours, links, timeline)
+        self._skips, self._give_up = skips, give_up
+        self._most_lost = _LOSSES_WITHOUT_A_STEP * sum(self._degrees)
         self._loss, self._resend_s = losses
         self._faults, self._streams = faults, streams
         self._draws: dict[tuple[int, int], Iterator[float]] = {}
@@ -121,7 +133,9 @@ class EventfulNetwork(Network):
         return _Parcel(source, message, bits, step, self._numbers[source], tagged, ends)
 
     def _transmit(self, parcel: _Parcel, link: Link, ends: list[End], now_s: float) -> None:
-        source, bits = link.source, parcel.bits
+        source = link.source
+        # One that is sent again goes to a single neighbour.
+        bits = parcel.bits * (link.copies if ends is link.ends else 1)
         self.bits_sent += bits
 
         def passed(passage: tuple[float, float, float]) -> None:
@@ -151,6 +165,9 @@ class EventfulNetwork(Network):
             self._deliver(parcel, end, arrives_s)
             return
         self._timeline.lose(target, source, departs_s, arrives_s, parcel.step, parcel.bits)
+        self.lost_in_a_row += 1
+        if self.lost_in_a_row > self._most_lost:
+            self._give_up(self.lost_in_a_row)
         again_s = left_s + self._resend_s
         up_s = max(
             outages.up_s(again_s) for outages in (between, receiver, self._faults.worker(source))
@@ -166,8 +183,9 @@ class EventfulNetwork(Network):
         event.succeed_in(max(0.0, again_s - self._env.now))
 
     def _again(self, parcel: _Parcel, link: Link, end: End) -> None:
-        if not parcel.tagged and parcel.number < self._numbers[link.source]:
-            self.given_up += 1  # a newer model makes it worthless
+        worthless = self._skips or not parcel.tagged
+        if worthless and parcel.number < self._numbers[link.source]:
+            self.given_up += 1  # there is a newer model
             self._close(parcel, 0.0)
             return
         self._transmit(parcel, link, [end], self._env.now)
@@ -211,8 +229,16 @@ class EventfulNetwork(Network):
 
         What has been gathered under the last tag stays, for a worker that crashes and begins its
         round again.
+
+        Raises:
+            SimulationError: the tag is older than one that it has gathered before.
         """
         boxes = self._mailboxes[target]
+        if step < self._gathering[target]:
+            raise SimulationError(
+                f"worker {target} gathers tag {step} after tag {self._gathering[target]}: a method "
+                "whose workers may crash is begun anew then; take the tags from me.rounds()"
+            )
         self._gathering[target] = step
         for tag in [tag for tag in boxes if tag < step]:
             del boxes[tag]
@@ -270,13 +296,13 @@ class EventfulNetwork(Network):
                 self._transmit(parcel, link, link.ends, now_s)
             elif link.wait(parcel, bits, step):
                 self.given_up += len(link.ends)  # the older one, which waited
+            else:
+                self._settle_when_free(link.wire)
 
     def newest(self, target: int, *, instant: bool) -> list[Any]:
         """The newest message of each neighbour, in neighbour order."""
         if instant:
             return super().newest(target, instant=True)
-        for link in self._in[target]:
-            self._settle(link.wire, self._env.now)
         inboxes = self._inboxes[target]
         for inbox in inboxes:
             inbox.land(self._env.now)
@@ -284,7 +310,6 @@ class EventfulNetwork(Network):
 
     def finish(self) -> None:
         """At the end of a trial: tells the timeline what is still under way."""
-        self.settle()
         self._finished = True
         for links in self._out:
             for link in links:
@@ -296,4 +321,24 @@ class EventfulNetwork(Network):
             assert link.waiting is not None
             parcel = link.waiting[0]
             link.waiting = None
-            self._transmit(parcel, link, link.ends, wire.free_s)
+            self._transmit(parcel, link, link.ends, now_s)
+        if wire.waiting:
+            self._settle_when_free(wire)
+
+    def _settle_when_free(self, wire: Wire) -> None:
+        """Sends what waits as soon as the wire is free; a shared flow's end tells by itself."""
+        if wire.settling or isinf(wire.free_s):
+            return
+        wire.settling = True
+
+        def settle(_event: simpy.Event) -> None:
+            wire.settling = False
+            self._settle(wire, max(self._env.now, wire.free_s))
+
+        event = Wake(self._env)
+        assert event.callbacks is not None
+        event.callbacks.append(settle)
+        event.succeed_in(max(0.0, wire.free_s - self._env.now))
+
+    def settle(self) -> None:
+        """Nothing to do: events see to it."""

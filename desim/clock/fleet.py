@@ -48,6 +48,7 @@ class Fleet:
         stragglers: StragglerModel,
         cost: Cost | None,
     ) -> None:
+        self._deadlines_s: dict[float, float] = {}
         self.groups: list[Group] = []
         for machine, count in machines:
             hardware, timing = machine.resolved(), machine.timing(cost)
@@ -99,7 +100,12 @@ class Fleet:
                 f"expected_batch = {batch:g}: E[V] is 0 for these stragglers, so that there is no "
                 "T_d = b / E[V]; give deadline_s"
             )
-        least_s = batch / speed_sps
+        # Every worker asks, and asks again when it comes back from a crash.
+        if batch not in self._deadlines_s:
+            self._deadlines_s[batch] = self._solve_s(batch, batch / speed_sps)
+        return self._deadlines_s[batch]
+
+    def _solve_s(self, batch: float, least_s: float) -> float:
         if self.proportional:
             return least_s
         factor = 1.0

@@ -13,6 +13,7 @@ import simpy
 from desim.clock.links.base import End, Link, Mailbox, Wire
 from desim.clock.timeline import Timeline
 from desim.clock.wake import Wake
+from desim.errors import SimulationError
 
 Process = Generator[simpy.Event, Any, Any]
 
@@ -29,6 +30,7 @@ class Network:
     Attributes:
         bits_sent: bits handed to all links so far; messages that wait and may still be replaced
             don't count.
+        lost_in_a_row: transmissions that were lost since somebody last set this to 0.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Network:
         self._env, self._timeline = env, timeline
         self._neighbours = neighbours
         self.bits_sent = 0
+        self.lost_in_a_row = 0
         self._degrees = [len(row) for row in neighbours]
         self._mailboxes: list[dict[int, Mailbox]] = [{} for _ in neighbours]
         self._sent_until = [0.0] * len(neighbours)
@@ -91,7 +94,11 @@ class Network:
             target: the receiver.
             step: the tag.
             timeout_s: after so long it goes on; the messages that haven't arrived are None.
+
+        Raises:
+            SimulationError: there is a timeout, and the method doesn't say that it `skips`.
         """
+        _no_timeout(timeout_s)
         boxes = self._mailboxes[target]
         box = boxes.get(step)
         if box is None:
@@ -126,7 +133,11 @@ class Network:
             bits: its size.
             step: the sender's local step.
             timeout_s: after so long it goes on.
+
+        Raises:
+            SimulationError: as `gather`.
         """
+        _no_timeout(timeout_s)
         now = last_left = last_arrival = self._env.now
         for link in self._out[source]:
             link.posted = message
@@ -198,3 +209,11 @@ class Network:
             message, bits, step = link.waiting
             link.waiting = None
             self._launch(link, wire.free_s, message, bits, step)
+
+
+def _no_timeout(timeout_s: float) -> None:
+    if timeout_s < inf:
+        raise SimulationError(
+            f"timeout_s = {timeout_s:g}: a method that goes on without its neighbours must say so; "
+            "give its class `skips = property(lambda self: True)`"
+        )

@@ -1,5 +1,7 @@
 """Crashes, churn and links that fail: what is lost, who waits, and that nothing hangs."""
 
+from itertools import count
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,10 @@ from hypothesis import given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
+from desim.algorithms.base import Algorithm
 from desim.clock.eventful import EventfulNetwork
 from desim.clock.faults import FaultPlan, Faults, Outages
+from desim.errors import SimulationError
 from desim.streams import Streams
 from desim.tensors.plane import Tensors
 
@@ -189,6 +193,82 @@ def test_a_cluster_that_never_ends_a_step_is_given_up():
     assert "no worker has ended a step while they came back" in outcome.outcome.stalled
 
 
+def test_a_crash_between_the_barrier_and_the_end_of_a_round_hangs_nobody():
+    # All average from 5 to 7 s; the others wait for worker 1's next model, not at the barrier.
+    fields = {"workers": 4, "topology": "complete"} | SLOW_MEMORY | {"stragglers": "none"}
+    memory = {"speed_sps": 1.0, "memory_bytes_per_s": 4 * 4 * 5 / 2.0}
+    faults = {"workers": [{"worker": 1, "down_s": 6.0, "up_s": 8.0}]}
+    fields |= {"hardware": memory, "link": {"kind": "dedicated", "bandwidth_bps": float("inf")}}
+    trial = run({"kind": "dsgd", "batch": 5}, faults, **fields, stop={"rounds": 2})
+    # It does its first round again from 8 s on, up to its average at 15 s.
+    assert trial.spans("average", 1) == [(13.0, 15.0), (20.0, 22.0)]
+    assert trial.outcome.stopped_by == "rounds"
+
+
+def test_links_that_never_carry_a_message_end_the_trial():
+    # A message takes 100 s, and links fail every second.
+    faults = {"links": {"mean_up_s": 1.0, "mean_down_s": 1.0}}
+    link = {"kind": "dedicated", "bandwidth_bps": 1.28}
+    trial = simulate(setting({"kind": "dsgd", "batch": 5}, link=link, faults=faults))
+    assert trial.outcome.stopped_by == "stalled"
+    assert "no worker has ended a step while 601 messages were lost" in trial.outcome.stalled
+
+
+@pytest.mark.parametrize("sampling", ["replacement", "epochs"])
+def test_what_is_done_again_has_the_same_samples(sampling):
+    fields = {"train": True, "problem": problem(dtype="float64", sampling=sampling)}
+    whole, crashing = (run(WAITING[0], faults, **fields) for faults in (None, RANDOM))
+    np.testing.assert_allclose(
+        models(crashing.simulation), models(whole.simulation), rtol=0, atol=1e-12
+    )
+
+
+def test_models_that_missed_an_absent_worker_dont_follow_it_for_ever():
+    faults = {"workers": [{"worker": 0, "down_s": 10.0, "up_s": 400.0}]}
+    method = {"kind": "dsgd", "batch": 5, "barrier": "neighbors"}
+    trial = run(method | {"absent": "skip", "timeout_s": 1.0}, faults, stop={"time_s": 420.0})
+    got = trial.rows("receive", 0)
+    # Three neighbours' models of a round or two, not those of all the rounds that it missed.
+    assert len(got[(got.start_s >= 390) & (got.end_s < 403)]) < 10
+    assert trial.simulation.network.given_up > 100
+
+
+class Forgets(Algorithm):
+    """Goes on after a timeout, and doesn't say that it does."""
+
+    def worker(self, me):
+        yield from me.compute(me.initial_model(), 1)
+        yield from me.gather(tag=0, timeout_s=1.0)
+
+
+class CountsForItself(Algorithm):
+    """Takes its tags from a counter of its own, which begins anew after a crash."""
+
+    def worker(self, me):
+        for t in count():
+            yield from me.compute(me.initial_model(), 1)
+            me.broadcast((yield from me.compress(me.model)), tag=t)
+            yield from me.gather(tag=t)
+            me.commit(me.model)
+
+
+def test_methods_that_cannot_live_with_faults_are_told_how():
+    step = {"kind": "constant", "alpha": 1.0}
+    with pytest.raises(SimulationError, match="give its class `skips"):
+        simulate(setting(Forgets(step_size=step)))
+    faults = {"workers": [{"worker": 1, "down_s": 4.5, "up_s": 5.0}]}
+    with pytest.raises(SimulationError, match=r"take the tags from me.rounds\(\)"):
+        simulate(setting(CountsForItself(step_size=step), faults=faults, stop={"rounds": 9}))
+
+
+def test_the_mean_of_iterates_begins_anew_with_the_model():
+    outage = {"workers": [{"worker": 0, "down_s": 501.0, "up_s": 502.0}], "model": "reset"}
+    fields = {"train": True, "evaluate": {"every_s": 100.0, "iterate": "average"}}
+    trial = run(WAITING[1], outage, **fields, stop={"time_s": 900.0})
+    # Wrongly weighed, the initial model would keep worker 0 away from the others' mean.
+    assert trial.outcome.rows[-1].measures.consensus_error < 0.02
+
+
 def test_a_crash_resets_the_model_if_asked():
     method = {"kind": "dsgd", "batch": 5, "barrier": "neighbors", "absent": "skip"}
     outage = {"workers": [{"worker": 0, "down_s": 61.0, "up_s": 62.0}]}
@@ -231,7 +311,11 @@ def test_lost_messages_are_sent_again_until_they_arrive(link):
     assert (got.groupby(["worker", "peer", "step"]).size() == 1).all()
 
 
-outages = st.tuples(st.floats(0, 60), st.one_of(st.none(), st.floats(0.01, 30)))
+#: Whole seconds too, so that faults meet other things at the same instant.
+outages = st.tuples(
+    st.one_of(st.floats(0, 60), st.integers(0, 60).map(float)),
+    st.one_of(st.none(), st.floats(0.01, 30), st.integers(1, 30).map(float)),
+)
 
 
 @st.composite
@@ -252,11 +336,27 @@ def schedules(draw):
     return table
 
 
+#: Averages that take half a second, and speeds at which things happen at the same instant.
+SLOW_MEMORY = {
+    "charge_memory": True,
+    "hardware": {"speed_sps": 1.0, "memory_bytes_per_s": 4 * 4 * 4 / 0.5},
+}
+
+
 @given_settings(max_examples=200, deadline=None)
-@given(schedules(), st.sampled_from(ALL), st.sampled_from(LINKS), st.integers(0, 3))
-def test_no_schedule_of_faults_hangs(faults, method, link, seed):
+@given(
+    schedules(),
+    st.sampled_from(ALL),
+    st.sampled_from(LINKS),
+    st.integers(0, 3),
+    st.sampled_from(
+        [{}, {"stragglers": "none"}, SLOW_MEMORY, SLOW_MEMORY | {"stragglers": "none"}]
+    ),
+)
+def test_no_schedule_of_faults_hangs(faults, method, link, seed, memory, speed):
     stop = {"rounds": 8}
-    trial = run(method, faults, workers=4, topology="ring", link=link, stop=stop, seed=seed)
+    fields = {"workers": 4, "topology": "ring", "stop": stop, "seed": seed} | memory | speed
+    trial = run(method, faults, link=link, **fields)
     assert_conserved(trial, medium=link["kind"] == "shared-medium")
     if trial.outcome.stopped_by == "rounds":
         assert sum(worker.steps for worker in trial.simulation.workers) >= 8 * 4

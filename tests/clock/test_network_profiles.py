@@ -72,9 +72,11 @@ def test_what_is_given_overrides_the_profile_and_nothing_else(name, model):
     assert found == whole | {"regions": Regions(**regions).table()}
 
 
-def test_what_is_none_is_left_out():
-    model = Dedicated(profile="edge", file=None, up_bps=None, latency_s=None)
-    assert model.table() == Dedicated(profile="edge").table()
+def test_in_code_none_takes_a_value_of_the_profile_away():
+    model = Dedicated(profile="wifi", file=None, jitter_s=None)
+    expected = Dedicated(profile="wifi").table()
+    assert expected.pop("jitter_s") == 0.004
+    assert model.table() == expected
 
 
 def test_losses_and_access_links_of_a_profile_count():

@@ -10,7 +10,6 @@ from tiny import Call, sums, write
 SOURCE = '''
 import os
 import signal
-from itertools import count
 from typing import Annotated
 
 from pydantic import Field
@@ -26,7 +25,7 @@ class MyDSGD(desim.Algorithm):
     def worker(self, me):
         alpha, _ = self.step_size.at(me.horizon)
         x = me.initial_model()
-        for t in count():
+        for t in me.rounds():
             gradient = yield from me.compute(x, self.batch)
             me.broadcast((yield from me.compress(x, desim.Compressor.parse("none"))), tag=t)
             received = yield from me.gather(tag=t)

@@ -23,7 +23,7 @@ class Mailbox:
         messages: by the receiver's neighbour number; None until it was sent.
         missing: how many neighbours have not sent yet.
         complete_s: when the last of those sent so far arrives.
-        waiter: called with the mailbox once the last message has been sent.
+        waiter: the event that happens when the last message arrives, if somebody waits for it.
         arrivals: when each message arrives, by place; None where all are always waited for.
     """
 
@@ -59,12 +59,14 @@ class Wire:
     Attributes:
         free_s: when the last message taken has left it.
         waiting: the links whose newest message waits until it is free, in order; None at first.
+        settling: whether an event is to come that sends them, where that takes one.
     """
 
-    __slots__ = ("free_s", "waiting")
+    __slots__ = ("free_s", "settling", "waiting")
 
     def __init__(self) -> None:
         self.free_s = 0.0
+        self.settling = False
         # An empty deque takes 600 bytes, and there may be a million wires.
         self.waiting: deque[Link] | None = None
 

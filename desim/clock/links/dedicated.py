@@ -65,8 +65,8 @@ class Dedicated(Wired):
         """The links; equal ones of a worker are one object."""
         built: list[list[Link]] = []
         for source, ways in enumerate(self.ways(site)):
-            alike = len({(way.latency_s, way.slowest_bps, way.jitter) for way in ways}) == 1
-            if alike and not site.apart:
+            alike = len({(way.latency_s, way.slowest_bps) for way in ways}) == 1
+            if alike and ways[0].jitter is None and not site.apart:
                 row = site.neighbours[source]
                 built.append([Cable(source, row, ways[0].latency_s, ways[0].slowest_bps)])
             else:

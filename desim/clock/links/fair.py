@@ -1,12 +1,15 @@
 """Fair sharing: concurrent messages share access links max-min fairly, as TCP flows roughly do.
 
-A message occupies its sender's up link and its receiver's down link, and at most the bandwidth of
-its own link. The rates of all flows are the max-min fair ones (desim/clock/max_min.py) and change
-whenever one starts or ends. The latency is paid once, before the first bit; until then a message
-occupies nothing. That is the network of an ideal switch; `backbone_bps` limits all flows together.
+A message occupies its sender's up link and its receiver's down link. A link with a bandwidth of its
+own carries one message at a time, at no more than that; without one, messages to the same receiver
+are flows beside each other. The rates of all flows are the max-min fair ones
+(desim/clock/max_min.py) and change whenever one starts or ends. The latency is paid once, before
+the first bit; until then a message occupies nothing. That is the network of an ideal switch;
+`backbone_bps` limits all flows together.
 SimGrid's model CM02 without a TCP window gives the same times.
 """
 
+from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from math import inf
@@ -34,6 +37,8 @@ class Fair(Wired):
         {"profile": "edge", "backbone_bps": 1e9},
     )
 
+    speeds: ClassVar[tuple[str, ...]] = (*Wired.speeds, "backbone_bps")
+
     backbone_bps: Bandwidth | None = None
 
     def build(self, site: Site) -> list[list[Link]]:
@@ -55,27 +60,37 @@ class Fair(Wired):
 class FairLink(Link):
     """The way from one worker to another through the shared network."""
 
-    __slots__ = ("_flows", "_under_way", "_way")
+    __slots__ = ("_flows", "_queue", "_under_way", "_way")
 
     def __init__(self, source: int, way: Way, flows: "Flows") -> None:
         super().__init__(source, [way.target], Wire(), 1)
         self._way = way
         self._flows, self._under_way = flows, 0
+        # Messages that wait for the link, where it carries one at a time.
+        self._queue: deque[tuple[int, Callable[[Passage], None]]] = deque()
 
     def send(self, now_s: float, size_bits: int, then: Callable[[Passage], None]) -> None:
         """Starts a flow; its last bit leaves and arrives at once, the latency lies before it."""
+        self.wire.free_s = inf
+        if self._under_way and self._way.bandwidth_bps < inf:
+            self._queue.append((size_bits, then))
+        else:
+            self._start(now_s, size_bits, then)
+
+    def _start(self, now_s: float, size_bits: int, then: Callable[[Passage], None]) -> None:
         starts_s = now_s + self._way.latency_s
         if self._way.jitter is not None:
             starts_s = self._way.jitter.arrival_s(starts_s)
 
         def ended(end_s: float) -> None:
             self._under_way -= 1
-            if not self._under_way:
+            if self._queue:
+                self._start(end_s, *self._queue.popleft())
+            elif not self._under_way:
                 self.wire.free_s = end_s
             then((now_s, end_s, end_s))
 
         self._under_way += 1
-        self.wire.free_s = inf
         self._flows.start(self.source, self._way, starts_s, size_bits, ended)
 
     def drain(self) -> None:

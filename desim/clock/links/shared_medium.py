@@ -15,6 +15,8 @@ from desim.clock.links.dedicated import Cable
 class SharedMedium(LinkModel):
     """One transmission at a time in the whole network; a broadcast is one transmission.
 
+    Access links of the workers' hardware don't count here.
+
     Attributes:
         bandwidth_bps: of the medium, bit/s.
         latency_s: seconds until the last bit has arrived everywhere.

@@ -278,7 +278,7 @@ class Wired(LinkModel):
         if refused:
             raise ValueError(f"{source}: {refused[0]} can't stand in a profile")
         fields = self.model_fields_set - {"profile", "file"}
-        own = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
+        own = {name: getattr(self, name) for name in fields}
         try:
             return self.model_validate(base | own)
         except ValidationError as error:
