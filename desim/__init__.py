@@ -10,6 +10,7 @@ and algorithms as objects.
 """
 
 from desim.algorithms.base import Algorithm
+from desim.algorithms.synchronous import Synchronous
 from desim.clock.faults import Faults
 from desim.clock.hardware import Hardware
 from desim.clock.links.base import Link, LinkModel, Site
@@ -69,6 +70,7 @@ __all__ = [
     "StepSize",
     "Stop",
     "StragglerModel",
+    "Synchronous",
     "Topology",
     "Trial",
     "Tuned",

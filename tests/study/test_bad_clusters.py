@@ -441,8 +441,8 @@ UNFIT = [
     ("beyond.csv", "names the link 0 -> 9, which the topology doesn't have", {}),
     (
         "part.csv",
-        "doesn't name the link 0 -> 3; must name all, as none of bandwidth_bps, up_bps, down_bps "
-        "and regions is given for the others",
+        "doesn't name the link 0 -> 3; must name all, or give one of bandwidth_bps, up_bps, "
+        "down_bps, regions for the others",
         {"network.link.bandwidth_bps": DROP},
     ),
 ]

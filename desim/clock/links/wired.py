@@ -310,12 +310,13 @@ class Wired(LinkModel):
                 raise ScenarioError(
                     f"{key}: names the link {source} -> {target}, which the topology doesn't have"
                 )
-        if any(getattr(whole, speed) is not None for speed in self.speeds if speed != "links"):
+        others = [speed for speed in self.speeds if speed != "links"]
+        if any(getattr(whole, speed) is not None for speed in others):
             return
         for source, target in sorted(there - named.keys()):
             raise ScenarioError(
-                f"{key}: doesn't name the link {source} -> {target}; must name all, as none of "
-                "bandwidth_bps, up_bps, down_bps and regions is given for the others"
+                f"{key}: doesn't name the link {source} -> {target}; must name all, or give one of "
+                f"{', '.join(others)} for the others"
             )
 
     def access_bps(self, site: Site) -> tuple[list[float], list[float]]:
