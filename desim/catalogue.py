@@ -6,7 +6,7 @@ from pathlib import Path
 from desim import profiles
 from desim.clock.faults import Faults
 from desim.clock.hardware import Hardware
-from desim.clock.links.wired import Regions
+from desim.clock.regions import Regions
 from desim.errors import ScenarioError
 from desim.phrases import suggest
 from desim.registry import AXES, Table, first_line, members

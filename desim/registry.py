@@ -279,13 +279,13 @@ def _path(detail: ErrorDetails, cls: type[Table]) -> tuple[list[str], bool]:
     keys: list[str] = []
     expected: Any = cls
     meant = True
-    for part in detail["loc"]:
+    for depth, part in enumerate(detail["loc"], 1):
         expected = _bare(expected)
         if get_origin(expected) in (Union, UnionType):
             branches = {getattr(_bare(b), "__name__", ""): _bare(b) for b in get_args(expected)}
             expected = branches.get(str(part))
-            as_table = _is_table(expected)
-            meant = (
+            as_table, inside = _is_table(expected), depth < len(detail["loc"])
+            meant = inside or (
                 detail["type"] != "model_type" if as_table else type(detail["input"]) is not dict
             )
             continue

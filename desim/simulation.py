@@ -219,10 +219,13 @@ class Simulation:
             if down_s > gone_s:
                 run = env.process(_until_crash(self._setting.algorithm.worker(worker)))
                 yield env.timeout(down_s - env.now)
+                # Before it is cut off: others may come to the barrier at the same instant.
+                worker.leave(excused=self._skips)
                 if run.is_alive:
                     run.interrupt()
                     yield run
-            worker.leave(excused=self._skips)
+            else:
+                worker.leave(excused=self._skips)
             self._away_since[worker.id] = env.now
             if isinf(up_s):
                 return

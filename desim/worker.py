@@ -358,26 +358,25 @@ class Worker:
         self._committed()
 
     def leave(self, *, excused: bool) -> None:
-        """The worker crashes or goes; what it was at is lost.
+        """The worker crashes or goes: from now on nobody meets it at the barrier.
 
         Args:
             excused: whether the others' barrier opens without it.
         """
         self.present = False
-        self._waits = None
-        # Draws are named by these: what it does again has the same samples and the same speed.
-        self._gradients, self._compressions, self._position = self._kept
-        self._barriers = 0
         self._barrier.leave(self.id, excused=excused)
 
     def come_back(self, *, reset: bool) -> None:
-        """The worker joins or comes back.
+        """The worker joins or comes back; what it was at is lost.
 
         Args:
             reset: with the initial model instead of its own.
         """
         self.present = True
         self._barrier.come_back(self.id)
+        # Draws are named by these: what it does again has the same samples and the same speed.
+        self._gradients, self._compressions, self._position = self._kept
+        self._barriers = 0
         if reset:
             self.model = self.evaluated = self._plane.initial()
             self._averaged = 0

@@ -153,12 +153,10 @@ class EventfulNetwork(Network):
         departs_s, left_s, arrives_s = passage
         source, target = link.source, end.target
         between, receiver = self._faults.link(source, target), self._faults.worker(target)
-        lost = (
-            receiver.between(arrives_s, arrives_s)
-            or between.between(departs_s, arrives_s)
-            or (self._loss > 0 and self._drawn(source, target) < self._loss)
-        )
-        if not lost:
+        # Drawn in any case: the next transmission has the same draw with and without faults.
+        lost = self._loss > 0 and self._drawn(source, target) < self._loss
+        down = receiver.between(arrives_s, arrives_s) or between.between(departs_s, arrives_s)
+        if not (lost or down):
             self._timeline.receive(
                 array("i", [target]), source, departs_s, arrives_s, parcel.step, parcel.bits
             )
@@ -333,7 +331,7 @@ class EventfulNetwork(Network):
 
         def settle(_event: simpy.Event) -> None:
             wire.settling = False
-            self._settle(wire, max(self._env.now, wire.free_s))
+            self._settle(wire, self._env.now)
 
         event = Wake(self._env)
         assert event.callbacks is not None

@@ -81,8 +81,8 @@ def test_machines_are_told_with_their_counts_names_and_speeds():
         (
             {"kind": "markov", "slow_fraction": 0.1, "mean_slow_s": 10.0, "factor": 5.0},
             None,
-            "Each worker is 5 times slower at random times, which last 10 s in the mean and make up "
-            "a share of 0.1 of all time.",
+            "Each worker is 5 times slower at random times, which last 10 s in the mean and make "
+            "up a share of 0.1 of all time.",
         ),
         (
             {"kind": "trace", "file": "speeds.csv", "repeat_s": 60.0},

@@ -383,9 +383,6 @@ def test_evaluations_do_not_change_what_happens(kind, faults):
     assert first.equals(second)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="eventful.py: it goes out when the wire should have been free"
-)
 def test_a_model_that_waits_behind_one_that_is_sent_again_is_still_replaced(lose):
     # Worker 0 posts a model at 0 and one at 5, to three neighbours, 2 s each on its card. The first
     # is lost on its way to worker 1 and handed to the card again at 2.5, for 4 to 6.

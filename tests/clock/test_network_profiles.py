@@ -16,7 +16,7 @@ from desim import profiles
 from desim.clock.links.dedicated import Dedicated
 from desim.clock.links.fair import Fair
 from desim.clock.links.fifo import Fifo
-from desim.clock.links.wired import Regions
+from desim.clock.regions import Regions
 
 WIRED = [Dedicated, Fifo, Fair]
 NAMES = profiles.names("network")
@@ -131,7 +131,6 @@ def test_a_scenario_overrides_its_own_profile(study):
     assert link.losses() == (0.5, 1.0)
 
 
-@pytest.mark.xfail(strict=True, reason="fair.py: the latency isn't added to a backbone's time")
 def test_the_stated_times_are_those_of_a_message_on_a_slow_backbone():
     link = {"kind": "fair", "up_bps": 1e6, "latency_s": 0.5, "backbone_bps": 64.0}
     two = {"workers": 2, "topology": "complete", "stop": {"rounds": 1}}

@@ -18,8 +18,9 @@ from typing import Any, ClassVar
 import simpy
 
 from desim.clock.links.base import Link, Passage, Site, Wire
-from desim.clock.links.wired import Bandwidth, Way, Wired
+from desim.clock.links.wired import Way, Wired
 from desim.clock.max_min import MaxMin
+from desim.clock.regions import Bandwidth
 from desim.clock.wake import Wake
 
 
@@ -52,9 +53,13 @@ class Fair(Wired):
 
     def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
         """Over all links, each with the network to itself."""
-        over_backbone_s = size_bits / (self.resolved().backbone_bps or inf)
-        low, high = super().times_s(site, size_bits)
-        return max(low, over_backbone_s), max(high, over_backbone_s)
+        backbone_bps = self.resolved().backbone_bps or inf
+        times = {
+            way.latency_s + size_bits / min(way.slowest_bps, backbone_bps)
+            for row in self.ways(site)
+            for way in row
+        }
+        return min(times), max(times)
 
 
 class FairLink(Link):
