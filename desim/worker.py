@@ -206,14 +206,14 @@ class Worker:
             tag: at least that of the last call.
             timeout_s: after so long it goes on with those that have arrived; None waits for all.
         """
-        start_s = self._wait_for(tag)
+        self._waits, self._waits_since_s = tag, self._env.now
         timeout_s = inf if timeout_s is None else timeout_s
         try:
             messages = yield from self._network.gather(self.id, tag, timeout_s)
         except simpy.Interrupt:
-            self._waited(start_s)
+            self._waited()
             raise
-        self._waited(start_s)
+        self._waited()
         if timeout_s < inf:
             return Received.some(self.neighbours, messages)
         return Received(self.neighbours, messages)
@@ -223,26 +223,22 @@ class Worker:
         self._barriers += 1
         if self._barriers <= self._opened:
             return  # the others have gone on from it; a crash came before the end of this step
-        start_s = self._wait_for("barrier")
+        self._waits, self._waits_since_s = "barrier", self._env.now
         event = self._barrier.arrive(self.id, self._rounds[self.id])
         try:
             yield event
         except simpy.Interrupt:
-            self._waited(start_s)
+            self._waited()
             if event.triggered:  # it opened at the instant of the crash
                 self._passed(event)
             raise
-        self._waited(start_s)
+        self._waited()
         self._passed(event)
 
     def _passed(self, barrier: simpy.Event) -> None:
         self._opened = self._barriers
         # All go on together: who has missed rounds leaves them out.
         self._rounds[self.id] = cast(int, barrier.value)
-
-    def _wait_for(self, what: int | Literal["barrier", "received"]) -> float:
-        self._waits, self._waits_since_s = what, self._env.now
-        return self._waits_since_s
 
     def waits_for(self) -> list[int] | None:
         """Whom it waits for; None where it waits for nobody."""
@@ -259,14 +255,15 @@ class Worker:
     def stall(self) -> None:
         """Notes the wait that will never end."""
         if self._waits is not None:
-            self._waited(self._waits_since_s)
+            self._waited()
 
-    def _waited(self, start_s: float) -> None:
+    def _waited(self) -> None:
         self._waits = None
         # While a worker's own message goes out it is sending, not idle.
-        start_s = max(start_s, self._network.sent_until_s(self.id))
-        if self._env.now > start_s:
-            self._timeline.wait(self.id, start_s, self._env.now, self.steps)
+        start_s = max(self._waits_since_s, self._network.sent_until_s[self.id])
+        now_s = self._env.now
+        if now_s > start_s:
+            self._timeline.wait(self.id, start_s, now_s, self.steps)
 
     def send(self, message: Message, timeout_s: float | None = None) -> Waiting:
         """Sends to all neighbours, who read the `newest`; waits until all have received it.
@@ -275,15 +272,15 @@ class Worker:
             message: what to send.
             timeout_s: after so long it goes on; None waits for all.
         """
-        start_s = self._wait_for("received")
+        self._waits, self._waits_since_s = "received", self._env.now
         timeout_s = inf if timeout_s is None else timeout_s
         content, size_bits = message
         try:
             yield from self._network.send(self.id, content, size_bits, self.steps, timeout_s)
         except simpy.Interrupt:
-            self._waited(start_s)
+            self._waited()
             raise
-        self._waited(start_s)
+        self._waited()
 
     def send_when_free(self, message: Message) -> None:
         """Sends to all neighbours, who read the `newest`; takes no time of the worker's.

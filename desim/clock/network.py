@@ -30,6 +30,8 @@ class Network:
     Attributes:
         bits_sent: bits handed to all links so far; messages that wait and may still be replaced
             don't count.
+        sent_until_s: until when each worker's own messages go out, in simulated seconds; 0 where
+            that is unknown.
         lost_in_a_row: transmissions that were lost since somebody last set this to 0.
     """
 
@@ -46,7 +48,7 @@ class Network:
         self.lost_in_a_row = 0
         self._degrees = [len(row) for row in neighbours]
         self._mailboxes: list[dict[int, Mailbox]] = [{} for _ in neighbours]
-        self._sent_until = [0.0] * len(neighbours)
+        self.sent_until_s = [0.0] * len(neighbours)
         self._out = links
         self._in: list[list[Link]] = [[] for _ in neighbours]
         self._into: list[list[End]] = [[] for _ in neighbours]
@@ -58,10 +60,6 @@ class Network:
                     link.ends.append(end)
                     self._in[target].append(link)
                     self._into[target].append(end)
-
-    def sent_until_s(self, source: int) -> float:
-        """Until when a worker's own messages go out, in simulated seconds; 0 where unknown."""
-        return self._sent_until[source]
 
     def broadcast(self, source: int, message: Any, bits: int, step: int) -> None:
         """Sends to all neighbours under the tag `step`."""
@@ -84,7 +82,7 @@ class Network:
                     box.waiter.succeed_in(box.complete_s - now)
             total += bits * link.copies
         self.bits_sent += total
-        self._sent_until[source] = last_left
+        self.sent_until_s[source] = last_left
         self._timeline.send(source, first, last_left, step, total)
 
     def gather(self, target: int, step: int, timeout_s: float = inf) -> Process:
@@ -143,7 +141,7 @@ class Network:
             link.posted = message
             left, arrives = self._launch(link, now, message, bits, step)
             last_left, last_arrival = max(last_left, left), max(last_arrival, arrives)
-        self._sent_until[source] = last_left
+        self.sent_until_s[source] = last_left
         if last_arrival > now:
             yield self._env.timeout(last_arrival - now)
 
