@@ -1,7 +1,7 @@
 """Which straggler law measured step times follow: what `desim fit` finds out.
 
-Steps are taken as independent draws, so `markov` and `trace`, whose speed goes on from step to step,
-are not among the laws. A trace of speeds can be used as it is.
+Steps are taken as independent draws, so `markov` and `trace`, whose speed goes on from step to
+step, are not among the laws. A trace of speeds can be used as it is.
 """
 
 from contextlib import suppress
