@@ -85,3 +85,20 @@ def test_learning_does_not_depend_on_it():
     free, costly = (run(method, bps, train=True).outcome for bps in (None, MEMORY))
     assert free.rows[-1].measures.train_loss < free.rows[0].measures.train_loss
     assert [row.measures for row in free.rows] == [row.measures for row in costly.rows]
+
+
+def test_compressing_takes_the_time_to_read_the_model_and_to_write_the_message():
+    # 100 numbers of 4 bytes, and 100 of 4 bits behind a norm of 32 bits: 454 bytes.
+    compressor = {"kind": "low-precision", "levels": 7}
+    method = {"kind": "q-dsgd", "batch": 5, "compressor": compressor}
+    trial = run(method, MEMORY)
+    compressing = trial.rows("compress")
+    assert len(compressing) == 10 * WORKERS
+    bits = trial.rows("receive").bits.iloc[0]
+    np.testing.assert_allclose(
+        compressing.end_s - compressing.start_s, (4 * PARAMETERS + bits / 8) / MEMORY
+    )
+    # It comes after the gradient and before the message leaves.
+    sent = trial.rows("send", 0).start_s.to_numpy()
+    np.testing.assert_allclose(sent[:10], trial.rows("compress", 0).end_s)
+    assert len(run({"kind": "dsgd", "batch": 5}, MEMORY).rows("compress")) == 0

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from tiny import Call, sums, tiny, write
 
@@ -110,3 +111,28 @@ def test_the_command_line_with_two_jobs_gives_the_same_bytes(
     assert ended.code == 0
     assert "results:" in ended.out
     assert sums(out) == sums(whole)
+
+
+@pytest.mark.parametrize("absent", ["wait", "skip"])
+def test_crashes_losses_and_shared_links_give_the_same_bytes_too(
+    tmp_path: Path, absent: str
+) -> None:
+    timeout = {"timeout_s": 0.5} if absent == "skip" else {}
+    changes = CHANGES | {
+        "network.link": {"kind": "fair", "up_bps": 40_000.0, "loss": 0.1, "jitter_s": 0.01},
+        "cluster.stragglers": {"kind": "markov", "mean_slow_s": 0.5},
+        "cluster.hardware": {"speed_sps": 50.0},
+        "faults": {
+            "workers": {"mean_up_s": 3.0, "mean_down_s": 0.5},
+            "links": {"mean_up_s": 3.0, "mean_down_s": 0.5},
+        },
+        "algorithms.0.absent": absent,
+        **{f"algorithms.0.{key}": value for key, value in timeout.items()},
+    }
+    first, second = (
+        simulator.run(simulator.from_table(tiny(changes)), tmp_path / str(jobs), jobs=jobs)
+        for jobs in (1, 2)
+    )
+    assert sums(first) == sums(second)
+    timeline = pq.read_table(first / "trials" / "DSGD-seed0" / "timeline.parquet").to_pandas()
+    assert {"down", "lose"} <= set(timeline["kind"])
