@@ -12,13 +12,14 @@ whose speed is simply given or was measured, overhead_s + batch / speed_sps.
 
 from dataclasses import dataclass
 from math import inf
-from typing import Annotated, Any, Protocol, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from desim import profiles
 from desim.clock.stragglers.base import StragglerModel
-from desim.registry import NestedError, Table, explain
+from desim.profiled import Profiled
+from desim.registry import Table
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -86,7 +87,7 @@ class Timing:
         return 1 / max(self.compute_s, self.memory_s)
 
 
-class Hardware(Table):
+class Hardware(Profiled):
     """Machines of one kind: a profile, or numbers of one's own, or both, which then override it.
 
     Attributes:
@@ -106,9 +107,10 @@ class Hardware(Table):
             network's `link` says.
     """
 
+    profiles_of: ClassVar[profiles.Kind] = "hardware"
+    own_only: ClassVar[tuple[str, ...]] = ("profile", "file", "count")
+
     name: str | None = None
-    profile: str | None = None
-    file: str | None = None
     count: Annotated[int, Field(ge=1)] | None = None
     speed_sps: Positive | None = None
     peak_flops_per_s: Positive | None = None
@@ -132,33 +134,12 @@ class Hardware(Table):
             )
         return self
 
-    def resolved(self) -> "Hardware":
-        """The same without profile and file: their numbers, overridden by those given here."""
-        if self.profile is not None and self.file is not None:
-            raise ValueError(f"profile = {self.profile!r}, file = {self.file!r}: give one of them")
-        if self.profile is not None:
-            source = f"profile = {self.profile!r}"
-            base = {"name": self.profile} | profiles.read("hardware", self.profile)
-        elif self.file is not None:
-            source, base = f"file = {self.file!r}", profiles.read_file(self.file)
-        else:
-            return self
-        refused = [key for key in ("profile", "file", "count") if key in base]
-        if refused:
-            raise ValueError(f"{source}: {refused[0]} can't stand in a profile")
-        fields = self.model_fields_set - {"profile", "file"}
-        own = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
-        if own.keys() & {"peak_flops_per_s", "memory_bytes_per_s"}:
+    def merged(self, base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+        """A profile's numbers and those given here, which may be of another kind."""
+        if "peak_flops_per_s" in own:
             base.pop("speed_sps", None)
-        try:
-            return Hardware.model_validate(base | own)
-        except ValidationError as error:
-            # What is given here has been checked: it is the source's, or what the two lack.
-            first = error.errors()[0]
-            why = first.get("ctx", {}).get("error")
-            lacking = not first["loc"] and not isinstance(why, NestedError)
-            rule = why if lacking else next(explain(error, Hardware))
-            raise ValueError(f"{source}: {rule}") from None
+        named = {"name": self.profile} if self.profile is not None else {}
+        return named | base | own
 
     def table(self) -> dict[str, Any]:
         """The numbers themselves, so that results don't change with the profiles."""

@@ -9,14 +9,14 @@ from math import inf, log1p
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from desim import profiles
 from desim.clock.links.base import LinkModel, Site
 from desim.clock.regions import Bandwidth, Latency, Regions
 from desim.errors import ScenarioError
-from desim.phrases import spelled
-from desim.registry import NestedError, Table, explain
+from desim.profiled import Profiled
+from desim.registry import Table
 from desim.streams import Streams
 from desim.tables import NumberTable
 
@@ -109,7 +109,7 @@ class Way(NamedTuple):
     jitter: Jitter | None
 
 
-class Wired(LinkModel):
+class Wired(Profiled, LinkModel):
     """Cables.
 
     Attributes:
@@ -128,8 +128,8 @@ class Wired(LinkModel):
             timeout (RFC 6298).
     """
 
-    profile: str | None = None
-    file: str | None = None
+    profiles_of: ClassVar[profiles.Kind] = "network"
+
     latency_s: Latency | LatencyRange | None = None
     bandwidth_bps: Bandwidth | BandwidthRange | None = None
     up_bps: Bandwidth | BandwidthRange | None = None
@@ -159,36 +159,6 @@ class Wired(LinkModel):
                 "bandwidth_bps = inf is a network that takes no time for a message's size"
             )
         return self
-
-    def resolved(self) -> Self:
-        """The same without profile and file: their numbers, overridden by those given here."""
-        if self.profile is not None and self.file is not None:
-            raise ValueError(f"profile = {self.profile!r}, file = {self.file!r}: give one of them")
-        if self.profile is not None:
-            source, base = f"profile = {self.profile!r}", profiles.read("network", self.profile)
-        elif self.file is not None:
-            source = f"file = {self.file!r}"
-            try:
-                base = profiles.read_file(self.file)
-            except ValueError as error:
-                rule = str(error).removeprefix(f"{spelled(self.file)}: ")
-                raise ValueError(f"{source}: {rule}") from None
-        else:
-            return self
-        refused = [key for key in ("profile", "file") if key in base]
-        if refused:
-            raise ValueError(f"{source}: {refused[0]} can't stand in a profile")
-        fields = self.model_fields_set - {"profile", "file"}
-        own = {name: getattr(self, name) for name in fields}
-        try:
-            return self.model_validate(base | own)
-        except ValidationError as error:
-            # What is given here has been checked: it is the source's, or what the two lack.
-            first = error.errors()[0]
-            why = first.get("ctx", {}).get("error")
-            lacking = not first["loc"] and not isinstance(why, NestedError)
-            reason = why if lacking else next(explain(error, type(self)))
-            raise ValueError(f"{source}: {reason}") from None
 
     def table(self) -> dict[str, Any]:
         """The numbers themselves, so that results don't change with the profiles."""
