@@ -8,18 +8,17 @@ neighbourhood and changes only the worker that is awake; it is not AD-PSGD.
 """
 
 from itertools import count
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from desim.algorithms.base import Algorithm
-from desim.algorithms.synchronous import check_timeout
+from desim.algorithms.absence import Absence
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.worker import Waiting, Worker
 
 
-class AsyncDSGD(Algorithm):
+class AsyncDSGD(Absence):
     """Asynchronous decentralized SGD over the whole neighbourhood.
 
     Attributes:
@@ -30,9 +29,8 @@ class AsyncDSGD(Algorithm):
         sending: "blocking" (a worker goes on when its model has arrived) or "overlapped" (links
             work while the worker computes; on a busy link the newest model waits, older ones that
             wait are dropped).
-        absent: what to do about neighbours that don't receive a model that is sent "blocking":
-            "wait", or "skip" (go on after timeout_s).
-        timeout_s: see there.
+
+    With `absent = "skip"` a model that is sent "blocking" is waited for until timeout_s only.
     """
 
     kind: ClassVar[str] = "async-dsgd"
@@ -42,18 +40,6 @@ class AsyncDSGD(Algorithm):
     compressor: Compressor = NoCompressor()
     visibility: Literal["received", "instant"] = "received"
     sending: Literal["blocking", "overlapped"] = "blocking"
-    absent: Literal["wait", "skip"] = "wait"
-    timeout_s: Annotated[float, Field(gt=0)] | None = None
-
-    @model_validator(mode="after")
-    def _timeout_fits(self) -> Self:
-        check_timeout(self.absent, self.timeout_s)
-        return self
-
-    @property
-    def skips(self) -> bool:
-        """Whether neighbours that don't receive are left out."""
-        return self.absent == "skip"
 
     def worker(self, me: Worker) -> Waiting:
         """Send, compute, mix with what is there."""

@@ -1,10 +1,8 @@
 """What synchronous methods have in common: each round ends with an exchange of models."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
-
-from desim.algorithms.base import Algorithm
+from desim.algorithms.absence import Absence
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.received import Received
@@ -12,7 +10,7 @@ from desim.tensors.refs import Ref
 from desim.worker import Waiting, Worker
 
 
-class Synchronous(Algorithm):
+class Synchronous(Absence):
     """A method in rounds, in which workers wait for each other.
 
     Attributes:
@@ -21,10 +19,8 @@ class Synchronous(Algorithm):
             its own neighbours only).
         overlap: send the model before the gradient is computed instead of after it, so that the
             links work meanwhile; the model is the same.
-        absent: what to do about neighbours that don't answer, crashed or slow: "wait", or "skip"
-            (go on after timeout_s with those that have answered; their weights go to the own
-            model). A global barrier waits for all workers that are there, then.
-        timeout_s: how long to wait for neighbours after one's own part is done; with "skip".
+
+    With `absent = "skip"` a global barrier waits for all workers that are there.
     """
 
     axis: ClassVar[str] = "algorithms"
@@ -32,18 +28,6 @@ class Synchronous(Algorithm):
     compressor: Compressor = NoCompressor()
     barrier: Literal["global", "neighbors"] = "global"
     overlap: bool = False
-    absent: Literal["wait", "skip"] = "wait"
-    timeout_s: Annotated[float, Field(gt=0)] | None = None
-
-    @model_validator(mode="after")
-    def _timeout_fits(self) -> Self:
-        check_timeout(self.absent, self.timeout_s)
-        return self
-
-    @property
-    def skips(self) -> bool:
-        """Whether neighbours that don't answer are left out."""
-        return self.absent == "skip"
 
     def exchange(self, me: Worker, round: int, x: Ref, computing: Waiting) -> Waiting:
         """Computes, sends Q(x) and waits for the neighbours.
@@ -66,12 +50,3 @@ class Synchronous(Algorithm):
         if self.barrier == "global":
             yield from me.barrier()
         return computed, received
-
-
-def check_timeout(absent: str, timeout_s: float | None) -> None:
-    """Raises ValueError unless a timeout is given with "skip", and only then."""
-    if (absent == "skip") != (timeout_s is not None):
-        raise ValueError(
-            f"absent = {absent!r}, timeout_s = {timeout_s}: give a timeout_s with 'skip', and only "
-            "then"
-        )
