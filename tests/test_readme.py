@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from desim.clock.faults import Faults
+from desim.setting import Cluster, Network
 from desim.streams import Streams
 from desim.tensors.problem import Problem
 
@@ -59,8 +61,17 @@ def test_the_commands_run_one_after_another(tmp_path: Path) -> None:
         assert done.stdout
 
 
+def test_the_example_of_a_cluster_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("machine.toml").write_text("speed_sps = 100.0\n")  # what `desim calibrate` wrote
+    tables = tomllib.loads(blocks("toml")[0])
+    assert Cluster(**tables["cluster"]).size == 52
+    assert Network(**tables["network"]).link.losses()[0] == 0.01
+    Faults(**tables["faults"]).check(52)
+
+
 def test_the_example_of_a_problem_is_one() -> None:
-    (example,) = blocks("toml")
+    _, example = blocks("toml")
     problem = Problem(**tomllib.loads(example)["problem"])
     assert problem.parameters(Streams(0)) == 16 * 16 + 1
 
