@@ -70,9 +70,8 @@ class Network:
             first, last_left = min(first, departs), max(last_left, left)
             self._timeline.receive(link.targets, source, departs, arrives, step, bits)
             for _, boxes, place, degree in link.ends:
-                try:  # most often it is there: the receiver's other neighbours have sent
-                    box = boxes[step]
-                except KeyError:
+                box = boxes.get(step)
+                if box is None:
                     box = boxes[step] = Mailbox(degree)
                 box.messages[place] = message
                 if arrives > box.complete_s:

@@ -81,6 +81,15 @@ class Tensors:
         return self._tape.map(Plain(function), refs, Draw("dither", worker, 0))
 
 
+class _Zero(Ref):
+    """Zero, whatever is done to it: there is nothing to add up in a run of the clock alone."""
+
+    def _same(self, _other: object = None) -> Ref:
+        return self
+
+    __add__ = __sub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = _same
+
+
 class NoTensors:
     """The tensor side of a run that has only a clock: every ref is zero.
 
@@ -90,7 +99,7 @@ class NoTensors:
 
     def __init__(self, parameters: int) -> None:
         self.parameters = parameters
-        self._zero = Ref([])
+        self._zero = _Zero([])
 
     def initial(self) -> Ref:
         """Zero."""

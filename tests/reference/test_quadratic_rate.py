@@ -146,6 +146,7 @@ def assert_falls_as_predicted(step_size: StronglyConvex, horizons: Sequence[int]
     np.testing.assert_allclose(errors, predicted, rtol=PREDICTION_TOLERANCE)
 
 
+@pytest.mark.slow
 def test_the_error_falls_as_the_theorem_says() -> None:
     assert_falls_as_predicted(StronglyConvex(delta=0.2, c1=0.2, c2=2.0), (300, 1000, 3000))
 
@@ -160,6 +161,7 @@ def test_the_error_falls_as_the_theorem_says_in_long_runs(step_size: StronglyCon
     assert_falls_as_predicted(step_size, (1000, 3000, 10_000, 30_000))
 
 
+@pytest.mark.slow
 def test_with_biased_rounding_the_error_grows() -> None:
     """What arrives is half a cell too low in the mean, in every round.
 

@@ -230,8 +230,13 @@ class Wired(Profiled, LinkModel):
     ) -> Iterator[tuple[int, float, float]]:
         """(target, latency_s, bandwidth_bps) of one worker's links."""
         ends = _ends(self.latency_s, 0.0), _ends(self.bandwidth_bps, inf)
+        drawn = any(low < high for low, high in ends)
+        if not drawn and self.regions is None and self.links is None:
+            for target in targets:
+                yield target, ends[0][0], ends[1][0]
+            return
         uniforms = [[0.0, 0.0]] * len(targets)
-        if any(low < high for low, high in ends):
+        if drawn:
             names = np.array(targets)[:, None]
             uniforms = site.streams.uniforms("link", source, names, np.arange(2)).tolist()
         for target, (u, v) in zip(targets, uniforms, strict=True):
