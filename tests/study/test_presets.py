@@ -25,6 +25,11 @@ COUNTING = ("name", "billed_bits", "bits", "range", "latency_s", "barrier", "vis
 SCHEDULE = {'sweep={"stop.rounds"=[100]}'}
 #: What makes a preset take half a minute, by the beginning of its name.
 SHORT = {
+    "cluster/one-slow-worker": {
+        'sweep={"cluster.hardware.1.speed_sps"=[50.0, 10.0]}',
+        "stop.time_s=60",
+    },
+    "cluster/": {"stop.time_s=60"},
     "paper/cifar10-deadline": {'sweep={"algorithms.0.deadline_s"=[0.2, 1.0]}', "stop.time_s=60"},
     # Two lengths, so that the report joins them; the others need but one.
     "paper/mnist-quantimed-vs-dsgd": {'sweep={"stop.rounds"=[100, 120]}'},
