@@ -49,6 +49,7 @@ def test_a_report_has_every_figure_twice_a_table_and_an_index(run):
     assert "diverged, first at 10 s" in index
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes_and_matplotlib_is_left_alone(run):
     before = dict(matplotlib.rcParams)
     first = {path: path.read_bytes() for path in analysis.report(run.folder)}

@@ -29,7 +29,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return simulator.run(simulator.from_table(tiny(CHANGES)), out, jobs=1)
 
 
-@pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
+@pytest.mark.parametrize("how", ["Ctrl-C", pytest.param("kill -9", marks=pytest.mark.slow)])
 def test_what_is_finished_is_kept(how: str, whole: Path, tmp_path: Path) -> None:
     file, out = write(tmp_path / "tiny.toml", CHANGES), tmp_path / "results"
     run = subprocess.Popen(

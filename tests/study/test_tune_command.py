@@ -53,6 +53,7 @@ def test_finished_candidates_are_kept(scenario: Path, desim: Call) -> None:
     assert "holds another scenario, with stop.target_train_loss = 'nothing'" in complaint
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same(scenario: Path, desim: Call) -> None:
     assert desim("tune", scenario, "--seeds", 0, *SMALL[:4], "--jobs", 1, "--out", "one").code == 0
     assert desim("tune", scenario, "--seeds", 0, *SMALL[:4], "--jobs", 2, "--out", "two").code == 0
