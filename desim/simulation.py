@@ -1,6 +1,5 @@
 """One trial: builds the graph, the workers and the tensors, and runs the clock."""
 
-import gc
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from desim.clock.fleet import Group
 from desim.clock.links.base import Site
 from desim.clock.network import Network
 from desim.clock.timeline import Sink, Timeline
+from desim.collecting import rarely_collecting
 from desim.outcome import Outcome, Row, StoppedBy
 from desim.setting import Setting
 from desim.streams import Streams
@@ -68,10 +68,21 @@ class Simulation:
     ) -> None:
         self._setting, self._progress = setting, progress
         self.outcome = Outcome()
-        streams = Streams(setting.seed)
-        weights = setting.network.weights(setting.cluster.size, streams)
         self._env = Environment()
         self._timeline = Timeline(timeline)
+        self._returns = 0
+        self._away_since: dict[int, float] = {}
+        self._steps = self._timers = 0
+        self._stopped = self._env.event()
+        self._limits = _limits(setting)
+        with rarely_collecting(setting.cluster.size):
+            self._build(setting, train, device, one_by_one)
+        self._evaluate_at = self._next_evaluation()
+
+    def _build(self, setting: Setting, train: bool, device: str, one_by_one: bool) -> None:
+        """The graph, the network, the tensors and the workers."""
+        streams = Streams(setting.seed)
+        weights = setting.network.weights(setting.cluster.size, streams)
         neighbours = [row.tolist() for row in weights.graph.neighbours]
         fleet = setting.fleet(streams)
         machines = fleet.workers()
@@ -105,12 +116,6 @@ class Simulation:
         ]
         for worker in self.workers:
             self.network.start_with(worker.id, worker.model)
-        self._returns = 0
-        self._away_since: dict[int, float] = {}
-        self._steps = self._timers = 0
-        self._stopped = self._env.event()
-        self._limits = _limits(setting)
-        self._evaluate_at = self._next_evaluation()
 
     def _network(
         self, neighbours: list[list[int]], machines: list[Group], streams: Streams
@@ -171,17 +176,8 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Runs the trial to its end."""
-        # What is alive now stays alive: without this, Python's garbage collector goes through all
-        # of torch's modules again and again, for nothing. A trial makes few cycles but many
-        # objects, a few hundred a worker, so the collector also comes less often.
-        threshold = gc.get_threshold()
-        gc.freeze()
-        gc.set_threshold(max(100 * threshold[0], 100 * len(self.workers)), *threshold[1:])
-        try:
+        with rarely_collecting(len(self.workers)):
             self._simulate()
-        finally:
-            gc.set_threshold(*threshold)
-            gc.unfreeze()
         for worker in self.workers:
             if not worker.present:
                 self._timeline.down(

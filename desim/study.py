@@ -16,6 +16,7 @@ import loky
 import numpy as np
 import torch
 
+from desim.collecting import rarely_collecting
 from desim.errors import ScenarioError, SimulationError
 from desim.outcome import Outcome
 from desim.paths import anchored
@@ -124,7 +125,8 @@ def check_buildable(trials: list[Trial], *, train: bool) -> None:
     """Builds each sweep point's graph and problem once, so that a bad one stops a run early."""
     for point in {repr(trial.point): trial for trial in trials}.values():
         setting, streams = point.setting, Streams(point.setting.seed)
-        setting.network.weights(setting.cluster.size, streams)
+        with rarely_collecting(setting.cluster.size):
+            setting.network.weights(setting.cluster.size, streams)
         fleet = setting.fleet(streams)
         for trial in trials:
             if trial.point == point.point:

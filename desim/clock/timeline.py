@@ -119,7 +119,7 @@ class Timeline:
 
     def flush(self) -> None:
         """Hands over what has been recorded so far."""
-        if self._sink and self._intervals:
+        if self._sink and (self._intervals or self._targets or self._lost):
             self._sink(self._columns())
         self._clear()
 
