@@ -1,10 +1,18 @@
-"""A scenario with any cluster, and what is said of a bad one."""
+"""A scenario with any cluster, what is said of a bad one, and a machine and a model's cost."""
 
 from typing import Any
 
 import desim
+from desim.tensors.cost import Cost
 
 Table = dict[str, Any]
+
+#: What a gradient costs.
+COST = Cost(flops_per_sample=1e6, bytes_per_sample=4e3, bytes_fixed=2e5)
+
+#: At 1 GFLOP/s with efficiency 1/2 and 1 MB/s: 2 ms a sample of computing; 0.2 s and 4 ms a sample
+#: of memory traffic.
+MACHINE = {"peak_flops_per_s": 1e9, "efficiency": 0.5, "memory_bytes_per_s": 1e6}
 
 
 def scenario_table(**cluster: Any) -> Table:
