@@ -38,7 +38,7 @@ class Cluster(Table):
             turn; left out, one sample per second, so that the speeds of `stragglers` are samples/s.
         stragglers: how the speed of each varies.
         charge_memory: whether compressing and averaging take time, that in which the bytes they
-            read and write pass through the machine's memory. The rest of a step hides them well.
+            read and write pass through the machine's memory: little beside a gradient.
     """
 
     workers: Annotated[int, Field(ge=2, le=_MOST_WORKERS)] | None = None

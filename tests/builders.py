@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import ValidationError
+from torch import nn
 
 from desim.algorithms.base import Algorithm
 from desim.clock.faults import Faults
@@ -15,11 +16,14 @@ from desim.clock.links.base import Link, LinkModel, Site
 from desim.clock.links.dedicated import Cable
 from desim.clock.stragglers.base import PerStep
 from desim.clock.timeline import KINDS, Columns
+from desim.errors import ScenarioError
 from desim.outcome import Outcome
 from desim.registry import Member, members
 from desim.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.simulation import Simulation
 from desim.streams import Streams
+from desim.tensors.datasets.base import Shape
+from desim.tensors.models.base import Model
 from desim.tensors.problem import Problem
 
 Table = Mapping[str, Any]
@@ -92,7 +96,7 @@ def setting(
     stop: Table | None = None,
     evaluate: Table | None = None,
     seed: int = 0,
-    problem: Problem = problem(),  # noqa: B008  (frozen)
+    problem: Problem = problem(),  # noqa: B008  (frozen, so that calls can share it)
 ) -> Setting:
     """A trial; without `stop` it ends after 3 rounds."""
     if not isinstance(algorithm, Algorithm):
@@ -176,3 +180,13 @@ def examples(axis: str) -> list[Member]:
 def label(member: Member) -> str:
     """A readable test id: the member's values."""
     return " ".join(str(value) for value in member.table().values())
+
+
+def fitting(model: Model) -> tuple[nn.Module, Shape]:
+    """A module of this model, and a shape of data that it takes."""
+    try:
+        shape = Shape((2,), 2)
+        return model.build(shape), shape
+    except ScenarioError:  # the models of images
+        shape = Shape((3, 9, 8), 2)
+        return model.build(shape), shape

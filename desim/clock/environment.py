@@ -66,6 +66,7 @@ class Environment(simpy.Environment):
             del self._events[instant]
         self.scheduled -= 1
         self._now = instant[0]
+        # SimPy marks a processed event so, against its own annotation.
         callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
         for callback in callbacks:
             callback(event)

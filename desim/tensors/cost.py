@@ -109,6 +109,7 @@ def _totals(
     return flops.get_total_flops(), traffic.bytes, traffic.operators
 
 
+# The ignored errors: torch's modes are not annotated.
 class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the sizes of the inputs and outputs of every operator that isn't a view.
 

@@ -49,5 +49,5 @@ class PlainSGD:
         if self._regulariser is not None:
             parameters: dict[str, torch.Tensor] = dict(self._module.named_parameters())
             loss = loss + self._regulariser(parameters, torch.tensor(float(batch)))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch doesn't annotate it
         self._optimizer.step()

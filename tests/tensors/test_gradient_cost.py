@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 import torch
-from builders import examples, label
+from builders import examples, fitting, label
 from torch import nn
 
-from desim.errors import ModelError, ScenarioError
+from desim.errors import ModelError
 from desim.tensors.cost import Cost, count, totals
 from desim.tensors.datasets.base import Shape
 from desim.tensors.models.base import Model
@@ -93,12 +93,7 @@ def test_bytes_follow_the_type_of_the_parameters():
 
 @pytest.mark.parametrize("model", examples("models"), ids=label)
 def test_the_cost_of_every_model_is_a_straight_line_in_the_batch(model):
-    try:
-        shape = Shape((2,), 2)
-        module = model.build(shape)
-    except ScenarioError:  # the models of images
-        shape = Shape((3, 9, 8), 2)
-        module = model.build(shape)
+    module, shape = fitting(model)
     cost = count(module, shape.inputs)
     assert (cost.flops_per_sample > 0) == (model.kind != "quadratic")  # which is elementwise
     assert cost.flops_fixed == 0

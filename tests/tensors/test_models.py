@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from builders import examples, label, problem
+from builders import examples, fitting, label, problem
 from torch import nn
 
 from desim.errors import ScenarioError
@@ -23,12 +23,7 @@ def parameters(model, **changes):
 
 @pytest.mark.parametrize("model", examples("models"), ids=label)
 def test_a_model_takes_a_batch_of_inputs(model):
-    try:
-        shape = Shape((2,), 2)
-        module = model.build(shape)
-    except ScenarioError:  # the models of images
-        shape = Shape((3, 9, 8), 2)
-        module = model.build(shape)
+    module, shape = fitting(model)
     assert len(module(torch.ones(5, *shape.inputs))) == 5
     assert all(p.isfinite().all() for p in module.parameters())
 
