@@ -8,7 +8,7 @@ from pathlib import Path
 
 from desim.calibration import NEGLIGIBLE, Calibration
 from desim.errors import ScenarioError
-from desim.toml_lines import comment, inline, quoted, rounded
+from desim.toml_lines import comment, inline, rounded
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def profile(found: Calibration, origin: Origin) -> str:
     return "\n".join(
         [
             comment("\n".join([head, *rows])),
-            f"name = {quoted(origin.machine)}",
+            f"name = {inline(origin.machine)}",
             f"overhead_s = {rounded(found.overhead_s)}",
             f"speed_sps = {rounded(found.speed_sps)}",
             *_stragglers(found.sigma),

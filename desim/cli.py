@@ -2,14 +2,13 @@
 
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
-from desim.cli_measure import add_commands
+from desim import cli_measure, options
 from desim.errors import DesimError, ScenarioError
 
 if TYPE_CHECKING:
@@ -42,24 +41,17 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-ScenarioName = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a name that comes with desim.")
-]
-Values = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Another value at a dotted key; repeatable."),
-]
 ResultsDir = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]
 NoTrain = Annotated[bool, typer.Option("--no-train", help="The clock alone: no data, no losses.")]
 
 
 @app.command()
 def run(
-    scenario: ScenarioName,
+    scenario: options.ScenarioName,
     out: Annotated[
         Path | None, typer.Option(help="The results folder.", show_default="results/NAME")
     ] = None,
-    set_: Values = None,
+    set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Trials at a time.", show_default="all processors")
@@ -77,8 +69,8 @@ def run(
         folder = study.run(
             scenario,
             out,
-            values=_values(set_),
-            seeds=_seeds(seeds),
+            values=options.values(set_),
+            seeds=options.whole_numbers("--seeds", seeds, "0,1,2"),
             jobs=jobs,
             threads=threads,
             device=device.value,
@@ -90,11 +82,11 @@ def run(
 
 @app.command()
 def tune(
-    scenario: ScenarioName,
+    scenario: options.ScenarioName,
     out: Annotated[
         Path | None, typer.Option(help="The results folder.", show_default="results/NAME-tuning")
     ] = None,
-    set_: Values = None,
+    set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
     target: Annotated[
         float | None, typer.Option(metavar="LOSS", help="Least time to this training loss.")
@@ -133,15 +125,15 @@ def tune(
     from desim.tuning_table import print_tuning
 
     console = Console(quiet=quiet)
-    low, high = _numbers("--range", range_, "0.01,10", 2) or (None, None)
+    low, high = options.numbers("--range", range_, "0.01,10", 2) or (None, None)
     planned = tuning_plan(
         scenario,
-        values=_values(set_),
-        seeds=_seeds(seeds),
+        values=options.values(set_),
+        seeds=options.whole_numbers("--seeds", seeds, "0,1,2"),
         target=target,
         at=at,
         grid=Grid(grid, refine, low, high),
-        epsilons=_numbers("--epsilon", epsilon, "0.5,1"),
+        epsilons=options.numbers("--epsilon", epsilon, "0.5,1"),
         deadline=deadline,
     )
     console.print(escape(str(planned)), soft_wrap=True)
@@ -153,13 +145,15 @@ def tune(
 
 
 @app.command()
-def check(scenario: ScenarioName, set_: Values = None, no_train: NoTrain = False) -> None:
+def check(
+    scenario: options.ScenarioName, set_: options.Values = None, no_train: NoTrain = False
+) -> None:
     """Validate a scenario and print what it amounts to; nothing is written."""
     from desim.plan import plan
     from desim.printing import print_plan
     from desim.study import prepared
 
-    print_plan(plan(prepared(scenario, _values(set_), None), train=not no_train), Console())
+    print_plan(plan(prepared(scenario, options.values(set_), None), train=not no_train), Console())
 
 
 @app.command()
@@ -180,7 +174,7 @@ def report(
     ] = None,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
-    targets = _numbers("--target", target, "1.5,1") or None
+    targets = options.numbers("--target", target, "1.5,1") or None
     if not all(map(isfinite, targets or [])):
         raise ScenarioError(f"--target = {target!r}: must be finite numbers, such as 1.5,1")
     if not (folder / "candidates.parquet").is_file():
@@ -247,6 +241,10 @@ def show(
             print_member(where, name, entry)
 
 
+app.command()(cli_measure.fit)
+app.command()(cli_measure.calibrate)
+
+
 def main() -> None:
     """Runs the command line; errors on purpose are one line each and exit code 2."""
     try:
@@ -272,48 +270,6 @@ def _fail(text: str) -> NoReturn:
     for line in text.splitlines():
         print(f"desim: {line}", file=sys.stderr)
     sys.exit(2)
-
-
-def _values(pairs: list[str] | None) -> dict[str, Any]:
-    values = {}
-    for pair in pairs or []:
-        key, equals, text = pair.partition("=")
-        if not key or not equals:
-            raise ScenarioError(f"--set = {pair!r}: must be dotted.key=value")
-        try:
-            table = tomllib.loads(f"value = {text}")
-        except tomllib.TOMLDecodeError:
-            table = {"value": text}  # a bare word is a string
-        if len(table) > 1:
-            raise ScenarioError(f"--set = {pair!r}: must be one value; use --set again for another")
-        values[key.strip()] = table["value"]
-    return values
-
-
-add_commands(app, _values)
-
-
-def _seeds(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    words = text.split(",")
-    if not all(word.strip().isdecimal() for word in words):
-        raise ScenarioError(f"--seeds = {text!r}: must be whole numbers, such as 0,1,2")
-    return [int(word) for word in words]
-
-
-def _numbers(option: str, text: str | None, such_as: str, count: int = 0) -> list[float]:
-    """The numbers of an option; none where it isn't given."""
-    if text is None:
-        return []
-    try:
-        numbers = [float(word) for word in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or (count and len(numbers) != count):
-        many = f"{count} numbers" if count else "numbers"
-        raise ScenarioError(f"{option} = {text!r}: must be {many}, such as {such_as}")
-    return numbers
 
 
 @contextmanager

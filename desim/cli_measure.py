@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from desim.errors import ScenarioError
+from desim import options
 
 if TYPE_CHECKING:
     from desim.calibration import Calibration
     from desim.fitting import Fit
-    from desim.scenario import Scenario
-
-#: Reads the pairs of --set.
-ReadValues = Callable[[list[str] | None], dict[str, Any]]
 
 #: A best law whose distance from the steps is larger, and no chance, fits none of them well.
 _FAR, _UNLIKELY = 0.1, 0.01
@@ -29,59 +24,6 @@ _BUSY = 1.15
 
 #: A line through batch sizes that is so far off at one of them isn't what the model does.
 _CROOKED = 0.15
-
-
-def add_commands(app: typer.Typer, values: ReadValues) -> None:
-    """Adds the two commands to the command line.
-
-    Args:
-        app: the command line.
-        values: reads the pairs of --set.
-    """
-    app.command()(fit)
-
-    @app.command()
-    def calibrate(
-        scenario: Annotated[
-            str,
-            typer.Argument(
-                metavar="SCENARIO", help="A TOML file, or a name that comes with desim."
-            ),
-        ],
-        set_: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--set", metavar="KEY=VALUE", help="Another value at a dotted key; repeatable."
-            ),
-        ] = None,
-        batches: Annotated[
-            str | None,
-            typer.Option(
-                metavar="N,...",
-                help="Batch sizes to time.",
-                show_default="around those of the algorithms",
-            ),
-        ] = None,
-        repeats: Annotated[
-            int | None,
-            typer.Option(
-                help="Timed steps of each batch size.", show_default="what --seconds allows"
-            ),
-        ] = None,
-        seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
-        threads: Annotated[int, typer.Option(help="Torch threads.")] = 1,
-        out: Annotated[
-            Path | None,
-            typer.Option(
-                help="The profile, a new file.", show_default="results/hardware-NAME.toml"
-            ),
-        ] = None,
-    ) -> None:
-        """Time the scenario's model on this machine and write a hardware profile."""
-        from desim.study import prepared
-
-        read = prepared(scenario, values(set_), None)
-        _calibrate(read, _sizes(batches), repeats, seconds, threads, out)
 
 
 def fit(
@@ -162,38 +104,55 @@ def _parameters(table: dict[str, Any]) -> list[str]:
     return [", ".join(f"{key} {value:.3g}" for key, value in table.items() if key != "kind")]
 
 
-def _calibrate(
-    scenario: "Scenario",
-    batches: list[int] | None,
-    repeats: int | None,
-    seconds: float,
-    threads: int,
-    out: Path | None,
+def calibrate(
+    scenario: options.ScenarioName,
+    set_: options.Values = None,
+    batches: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,...",
+            help="Batch sizes to time.",
+            show_default="around those of the algorithms",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(help="Timed steps of each batch size.", show_default="what --seconds allows"),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
+    threads: Annotated[int, typer.Option(help="Torch threads.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The profile, a new file.", show_default="results/hardware-NAME.toml"),
+    ] = None,
 ) -> None:
+    """Time the scenario's model on this machine and write a hardware profile."""
     from desim import calibration_file
-    from desim.calibration import calibrate
-    from desim.study import check_counts, torch_threads
+    from desim.calibration import calibrate as calibrated
+    from desim.study import check_counts, prepared, torch_threads
     from desim.toml_lines import inline
 
     check_counts(threads=threads)
-    file = out or Path("results") / f"hardware-{scenario.name.replace('/', '-')}.toml"
+    sizes = options.whole_numbers("--batches", batches, "1,8,64")
+    chosen = prepared(scenario, options.values(set_), None)
+    file = out or Path("results") / f"hardware-{chosen.name.replace('/', '-')}.toml"
     calibration_file.check_new(file)
     used = [
         value
-        for algorithm in scenario.algorithms
+        for algorithm in chosen.algorithms
         for key in ("batch", "expected_batch")
         if isinstance(value := getattr(algorithm, key, None), int | float)
     ]
     with torch_threads(threads):
-        found = calibrate(
-            scenario.problem,
-            batches,
+        found = calibrated(
+            chosen.problem,
+            sizes,
             used=used,
             repeats=repeats,
             seconds=seconds,
-            seed=scenario.seeds[0],
+            seed=chosen.seeds[0],
         )
-    problem = scenario.problem.table()
+    problem = chosen.problem.table()
     origin = calibration_file.origin_here(
         model=inline(problem["model"]),
         dataset=inline(problem["dataset"]),
@@ -237,13 +196,3 @@ def _print_calibration(found: "Calibration", console: Console) -> None:
             "meant, measure again when it is idle."
         )
     console.print("\n".join(lines), soft_wrap=True, highlight=False)
-
-
-def _sizes(text: str | None) -> list[int] | None:
-    """The numbers of --batches; None where it isn't given."""
-    if text is None:
-        return None
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isascii() and word.isdecimal() for word in words):
-        raise ScenarioError(f"--batches = {text!r}: must be whole numbers, such as 1,8,64")
-    return [int(word) for word in words]

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 from scipy import stats
 
@@ -23,9 +21,6 @@ from desim.fitting_laws import LAWS, Law, Numbers
 from desim.registry import Table
 from desim.tables import NumberTable
 from desim.toml_lines import rounded
-
-#: The columns that a file may have besides `seconds`.
-_OPTIONAL: list[str] = ["batch", "worker"]
 
 #: Fewer steps say next to nothing about a tail.
 _FEWEST = 10
@@ -162,14 +157,11 @@ def read(file: str | Path, batch: int = 1) -> Measured:
     if batch < 1:
         raise ScenarioError(f"--batch = {batch}: must be at least 1, the samples of a gradient")
     try:
-        NumberTable(file, [], ["seconds"])
-        there = _columns(Path(file))
-        extra = [name for name in _OPTIONAL if name in there]
-        table = NumberTable(file, extra, ["seconds"])
+        table = NumberTable(file, [], ["seconds"], optional=["batch", "worker"])
         seconds = table.columns["seconds"]
         table.refuse(seconds <= 0, "seconds", "must be positive")
         batches = table.columns.get("batch", np.full_like(seconds, batch))
-        if "batch" in extra:
+        if "batch" in table.columns:
             table.refuse(batches < 1, "batch", "must be at least 1")
     except ValueError as error:
         raise ScenarioError(str(error)) from None
@@ -182,14 +174,6 @@ def read(file: str | Path, batch: int = 1) -> Measured:
     return Measured(
         Path(file), seconds / batches, batches.astype(np.int64), workers.astype(np.int64)
     )
-
-
-def _columns(file: Path) -> list[str]:
-    """The names of a table's columns."""
-    if file.suffix == ".parquet":
-        return [str(name) for name in pq.read_schema(file).names]
-    head = pd.read_csv(file, nrows=0, skipinitialspace=True, compression=None)
-    return [str(name).strip() for name in head.columns]
 
 
 def _by_bic(x: Numbers) -> tuple[FittedLaw, ...]:

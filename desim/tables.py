@@ -22,7 +22,8 @@ class NumberTable:
         path: the file; parquet if its name ends so, else CSV with the columns' names in line 1.
             Blank lines don't count.
         whole: the columns that must be there and hold whole numbers from 0 on.
-        real: the columns that must be there and hold finite numbers; others are ignored.
+        real: the columns that must be there and hold finite numbers.
+        optional: columns of whole numbers from 0 on, which need not be there. Others are ignored.
 
     Attributes:
         columns: by name.
@@ -31,7 +32,13 @@ class NumberTable:
         ValueError: one line that names the file, the row, the value and the rule.
     """
 
-    def __init__(self, path: str | Path, whole: Sequence[str], real: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        whole: Sequence[str],
+        real: Sequence[str],
+        optional: Sequence[str] = (),
+    ) -> None:
         self._path = Path(path)
         self._parquet = self._path.suffix == ".parquet"
         try:
@@ -49,6 +56,8 @@ class NumberTable:
             )
         if frame.empty:
             raise ValueError(f"file = {str(path)!r}: is empty; must have at least one row")
+        whole = [*whole, *(name for name in optional if name in frame.columns)]
+        names = [*whole, *real]
         self._labels = frame.index
         self.columns = {name: self._numbers(frame[name]) for name in names}
         for name in whole:

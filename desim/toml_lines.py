@@ -1,6 +1,8 @@
 """TOML on one line, for what is to be pasted into a scenario or a profile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+import tomli_w
 
 
 def inline(value: object) -> str:
@@ -13,23 +15,12 @@ def inline(value: object) -> str:
         TypeError: anything else.
     """
     match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            return quoted(value)
         case Mapping():
             return "{" + ", ".join(f"{key} = {inline(item)}" for key, item in value.items()) + "}"
-        case Sequence():
+        case list() | tuple():
             return "[" + ", ".join(map(inline, value)) + "]"
-    raise TypeError(f"{value!r}: has no form on one line of TOML")
-
-
-def quoted(text: str) -> str:
-    """A basic string of TOML, with quotes, backslashes and control characters escaped."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+    # tomli_w writes tables on lines of their own, whatever is in them.
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").removesuffix("\n")
 
 
 def comment(text: str) -> str:

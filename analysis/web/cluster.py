@@ -14,6 +14,7 @@ _MACHINE = (
     "peak_flops_per_s",
     "efficiency",
     "memory_bytes_per_s",
+    "operator_s",
     "overhead_s",
     "stragglers",
     "up_bps",
@@ -58,6 +59,8 @@ def _machine(table: Mapping[str, Any]) -> str:
         facts.append(f"{scaled(table['peak_flops_per_s'], 'flop/s')}{reached}")
     if "memory_bytes_per_s" in table:
         facts.append(f"memory {scaled(table['memory_bytes_per_s'], 'B/s')}")
+    if table.get("operator_s"):
+        facts.append(f"{number(table['operator_s'])} s for each operator")
     if table.get("overhead_s"):
         facts.append(f"{number(table['overhead_s'])} s more for each gradient")
     facts += [

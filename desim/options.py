@@ -1,0 +1,57 @@
+"""Options of the command line that are more than one word: their types, and how they are read."""
+
+import tomllib
+from typing import Annotated, Any
+
+import typer
+
+from desim.errors import ScenarioError
+
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a name that comes with desim.")
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another value at a dotted key; repeatable."),
+]
+
+
+def values(pairs: list[str] | None) -> dict[str, Any]:
+    """The values of --set by dotted key."""
+    found = {}
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        if not key or not equals:
+            raise ScenarioError(f"--set = {pair!r}: must be dotted.key=value")
+        try:
+            table = tomllib.loads(f"value = {text}")
+        except tomllib.TOMLDecodeError:
+            table = {"value": text}  # a bare word is a string
+        if len(table) > 1:
+            raise ScenarioError(f"--set = {pair!r}: must be one value; use --set again for another")
+        found[key.strip()] = table["value"]
+    return found
+
+
+def whole_numbers(option: str, text: str | None, such_as: str) -> list[int] | None:
+    """The whole numbers of an option; None where it isn't given."""
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdecimal() for word in words):
+        raise ScenarioError(f"{option} = {text!r}: must be whole numbers, such as {such_as}")
+    return [int(word) for word in words]
+
+
+def numbers(option: str, text: str | None, such_as: str, count: int = 0) -> list[float]:
+    """The numbers of an option; none where it isn't given."""
+    if text is None:
+        return []
+    try:
+        found = [float(word) for word in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or (count and len(found) != count):
+        many = f"{count} numbers" if count else "numbers"
+        raise ScenarioError(f"{option} = {text!r}: must be {many}, such as {such_as}")
+    return found
