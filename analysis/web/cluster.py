@@ -47,9 +47,6 @@ def cluster(table: Mapping[str, Any]) -> str:
 
 def _machine(table: Mapping[str, Any]) -> str:
     """One kind of machine: `4 x raspberry-pi-4 (48 Gflop/s at an efficiency of 0.33, ...)`."""
-    head = str(table.get("name", "machines without a name"))
-    if "count" in table:
-        head = f"{number(table['count'])} x {head}"
     facts = []
     if "speed_sps" in table:
         facts.append(f"{number(table['speed_sps'])} samples/s")
@@ -72,7 +69,12 @@ def _machine(table: Mapping[str, Any]) -> str:
         facts.append(f"stragglers of its own: {_short(table['stragglers'])}")
     if rest := {key: value for key, value in table.items() if key not in _MACHINE}:
         facts.append(details(rest))
-    return f"{head} ({', '.join(facts)})" if facts else head
+    told = ", ".join(facts)
+    many = number(table["count"]) if "count" in table else ""
+    if "name" not in table:
+        return f"{many} of {told}" if many else told
+    head = f"{many} x {table['name']}" if many else str(table["name"])
+    return f"{head} ({told})" if told else head
 
 
 def _stragglers(model: Any, *, alone: bool, others: bool) -> str:

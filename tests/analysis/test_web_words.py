@@ -29,8 +29,8 @@ def test_machines_are_told_with_their_counts_names_and_speeds():
     }
     assert cluster(table) == (
         "10 workers. Machines: 4 x raspberry-pi-4 (48 Gflop/s at an efficiency of 0.33, memory "
-        "5.5 GB/s, up link 1 Mbit/s); 6 x machines without a name (50 samples/s, 0.1 s more for "
-        "each gradient, stragglers of its own: exponential with a mean of 1). The others' speed "
+        "5.5 GB/s, up link 1 Mbit/s); 6 of 50 samples/s, 0.1 s more for each gradient, "
+        "stragglers of its own: exponential with a mean of 1. The others' speed "
         "doesn't vary. Compressing and averaging take as long as what they read and write takes "
         "through the machine's memory."
     )
@@ -108,7 +108,7 @@ def test_every_kind_of_stragglers_has_a_sentence(model, alone, on_hardware):
         assert cluster({"workers": 3, "stragglers": model}) == f"3 workers. {alone}"
     if on_hardware:
         told = cluster({"workers": 3, "hardware": [{"speed_sps": 1.0}], "stragglers": model})
-        assert told.endswith(f"(1 samples/s). {on_hardware}")
+        assert told.endswith(f"Machines: 1 samples/s. {on_hardware}")
 
 
 @pytest.mark.parametrize(
