@@ -226,19 +226,15 @@ class Worker:
         self._waits, self._waits_since_s = "barrier", self._env.now
         event = self._barrier.arrive(self.id, self._rounds[self.id])
         try:
-            yield event
+            # All go on together: who has missed rounds leaves them out.
+            self._rounds[self.id] = yield event
         except simpy.Interrupt:
             self._waited()
             if event.triggered:  # it opened at the instant of the crash
-                self._passed(event)
+                self._opened, self._rounds[self.id] = self._barriers, cast(int, event.value)
             raise
         self._waited()
-        self._passed(event)
-
-    def _passed(self, barrier: simpy.Event) -> None:
         self._opened = self._barriers
-        # All go on together: who has missed rounds leaves them out.
-        self._rounds[self.id] = cast(int, barrier.value)
 
     def waits_for(self) -> list[int] | None:
         """Whom it waits for; None where it waits for nobody."""
@@ -260,7 +256,9 @@ class Worker:
     def _waited(self) -> None:
         self._waits = None
         # While a worker's own message goes out it is sending, not idle.
-        start_s = max(self._waits_since_s, self._network.sent_until_s[self.id])
+        start_s, sent_s = self._waits_since_s, self._network.sent_until_s[self.id]
+        if sent_s > start_s:
+            start_s = sent_s
         now_s = self._env.now
         if now_s > start_s:
             self._timeline.wait(self.id, start_s, now_s, self.steps)

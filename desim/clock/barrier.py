@@ -26,7 +26,8 @@ class Barrier:
         """
         event = self._open
         self._here[worker] = number
-        self._open_if_complete()
+        if len(self._here) == self._workers - len(self._excused):
+            self._open_for_all()
         return event
 
     def leave(self, worker: int, *, excused: bool) -> None:
@@ -34,7 +35,8 @@ class Barrier:
         self._here.pop(worker, None)
         if excused:
             self._excused.add(worker)
-            self._open_if_complete()
+            if self._here and len(self._here) == self._workers - len(self._excused):
+                self._open_for_all()
 
     def come_back(self, worker: int) -> None:
         """A worker is expected again."""
@@ -45,8 +47,7 @@ class Barrier:
         expected = set(range(self._workers)) - self._excused
         return sorted(expected - self._here.keys())
 
-    def _open_if_complete(self) -> None:
-        if self._here and len(self._here) == self._workers - len(self._excused):
-            event, newest = self._open, max(self._here.values())
-            self._here, self._open = {}, self._env.event()
-            event.succeed(newest)
+    def _open_for_all(self) -> None:
+        event, newest = self._open, max(self._here.values())
+        self._here, self._open = {}, self._env.event()
+        event.succeed(newest)

@@ -67,7 +67,10 @@ class Network:
         first, total = inf, 0
         for link in self._out[source]:
             departs, left, arrives = link.carry(now, bits)
-            first, last_left = min(first, departs), max(last_left, left)
+            if departs < first:
+                first = departs
+            if left > last_left:
+                last_left = left
             self._timeline.receive(link.targets, source, departs, arrives, step, bits)
             for _, boxes, place, degree in link.ends:
                 box = boxes.get(step)
@@ -95,7 +98,8 @@ class Network:
         Raises:
             SimulationError: there is a timeout, and the method doesn't say that it `skips`.
         """
-        _no_timeout(timeout_s)
+        if timeout_s < inf:
+            raise _no_timeout(timeout_s)
         boxes = self._mailboxes[target]
         box = boxes.get(step)
         if box is None:
@@ -134,7 +138,8 @@ class Network:
         Raises:
             SimulationError: as `gather`.
         """
-        _no_timeout(timeout_s)
+        if timeout_s < inf:
+            raise _no_timeout(timeout_s)
         now = last_left = last_arrival = self._env.now
         for link in self._out[source]:
             link.posted = message
@@ -208,9 +213,8 @@ class Network:
             self._launch(link, wire.free_s, message, bits, step)
 
 
-def _no_timeout(timeout_s: float) -> None:
-    if timeout_s < inf:
-        raise SimulationError(
-            f"timeout_s = {timeout_s:g}: a method that goes on without its neighbours must say so; "
-            "give its class `skips = property(lambda self: True)`"
-        )
+def _no_timeout(timeout_s: float) -> SimulationError:
+    return SimulationError(
+        f"timeout_s = {timeout_s:g}: a method that goes on without its neighbours must say so; "
+        "give its class `skips = property(lambda self: True)`"
+    )

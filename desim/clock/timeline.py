@@ -59,27 +59,35 @@ class Timeline:
 
     def compute(self, worker: int, start_s: float, end_s: float, step: int, samples: int) -> None:
         """A gradient over `samples` samples."""
-        self._add(worker, 0, start_s, end_s, step, 0, samples)
+        if self._sink:
+            self._intervals.extend((worker, 0, start_s, end_s, step, 0, samples))
+            self._flush_if_long()
 
     def wait(self, worker: int, start_s: float, end_s: float, step: int) -> None:
         """A worker that stands idle."""
-        self._add(worker, 1, start_s, end_s, step, 0, 0)
+        if self._sink:
+            self._intervals.extend((worker, 1, start_s, end_s, step, 0, 0))
 
     def send(self, worker: int, start_s: float, end_s: float, step: int, bits: int) -> None:
         """Messages that go out together, until the last has left; bits over all of them."""
-        self._add(worker, 2, start_s, end_s, step, bits, 0)
+        if self._sink:
+            self._intervals.extend((worker, 2, start_s, end_s, step, bits, 0))
+            self._flush_if_long()
 
     def average(self, worker: int, start_s: float, end_s: float, step: int) -> None:
         """A worker that adds up models."""
-        self._add(worker, 4, start_s, end_s, step, 0, 0)
+        if self._sink:
+            self._intervals.extend((worker, 4, start_s, end_s, step, 0, 0))
 
     def compress(self, worker: int, start_s: float, end_s: float, step: int) -> None:
         """A worker that compresses a model."""
-        self._add(worker, 5, start_s, end_s, step, 0, 0)
+        if self._sink:
+            self._intervals.extend((worker, 5, start_s, end_s, step, 0, 0))
 
     def down(self, worker: int, start_s: float, end_s: float, step: int) -> None:
         """A worker that is away."""
-        self._add(worker, 6, start_s, end_s, step, 0, 0)
+        if self._sink:
+            self._intervals.extend((worker, 6, start_s, end_s, step, 0, 0))
 
     def lose(
         self, target: int, source: int, departs_s: float, arrives_s: float, step: int, bits: int
@@ -102,20 +110,9 @@ class Timeline:
             self._targets.extend(targets)
             self._passages.extend((source, step, bits, departs_s, arrives_s, len(targets)))
 
-    def _add(
-        self,
-        worker: int,
-        kind: int,
-        start_s: float,
-        end_s: float,
-        step: int,
-        bits: int,
-        samples: int,
-    ) -> None:
-        if self._sink:
-            self._intervals.extend((worker, kind, start_s, end_s, step, bits, samples))
-            if len(self._intervals) + len(self._targets) + len(self._lost) >= _PIECE:
-                self.flush()
+    def _flush_if_long(self) -> None:
+        if len(self._intervals) + len(self._targets) + len(self._lost) >= _PIECE:
+            self.flush()
 
     def flush(self) -> None:
         """Hands over what has been recorded so far."""
