@@ -13,6 +13,7 @@ from desim.registry import Member
 from desim.topologies.base import Graph
 
 _MOST_WORKERS = 2000
+_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -36,30 +37,61 @@ class Weights:
         values = np.concatenate([self.own, *self.neighbours])
         return scipy.sparse.csr_array((values, (rows, columns)), shape=(n, n))
 
+    def asymmetry(self) -> float:
+        """The largest |w_ij - w_ji|."""
+        matrix = self.matrix()
+        return float(abs(matrix - matrix.T).max())
+
+    @property
+    def doubly_stochastic(self) -> bool:
+        """Whether rows and columns of W sum to 1, so that plain averaging keeps the mean."""
+        matrix = self.matrix()
+        sums = np.concatenate([matrix.sum(axis=1), _column_sums(matrix)])
+        return bool(abs(sums - 1).max() <= _TOLERANCE)
+
     def eigenvalues(self) -> tuple[float, float] | None:
         """(lambda_2, lambda_n): the second largest and the smallest eigenvalue of W.
 
-        None for more than 2,000 workers: a dense solution takes too long, and an iterative one does
-        not converge on graphs such as a large ring.
+        None where W is not symmetric, since they may be complex then; and for more than 2,000
+        workers: a dense solution takes too long, and an iterative one does not converge on graphs
+        such as a large ring.
         """
-        if self.graph.workers > _MOST_WORKERS:
+        if self.graph.workers > _MOST_WORKERS or self.asymmetry() > _TOLERANCE:
             return None
         values = np.linalg.eigvalsh(self.matrix().toarray())
         return float(values[-2]), float(values[0])
 
     def spectral_gap(self) -> float | None:
-        """1 - max(|lambda_2|, |lambda_n|): how fast averaging forgets; None where unknown."""
+        """1 - |lambda|, of the eigenvalue that has the second largest modulus.
+
+        It tells how fast averaging (or push-sum) forgets; None for more than 2,000 workers.
+        """
+        if self.graph.workers > _MOST_WORKERS:
+            return None
         values = self.eigenvalues()
-        return None if values is None else 1.0 - max(map(abs, values))
+        if values is not None:
+            return 1.0 - max(map(abs, values))
+        return 1.0 - float(np.sort(abs(np.linalg.eigvals(self.matrix().toarray())))[-2])
+
+
+def _column_sums(matrix: scipy.sparse.csr_array) -> npt.NDArray[np.float64]:
+    # By columns first: scipy then adds pairwise, not 100,000 leaves of a star one after the other.
+    sums: npt.NDArray[np.float64] = matrix.tocsc().sum(axis=0)
+    return sums
 
 
 class Mixing(Member):
-    """A rule that gives the mixing matrix W of a graph: symmetric, rows that sum to 1.
+    """A rule that gives the mixing matrix W of a graph.
 
-    A member implements `off_diagonal`; the diagonal is what is missing to 1.
+    W is symmetric with rows that sum to 1, or, where a member sets `symmetric` to False, has
+    columns that sum to 1, for push-sum methods. A member implements `off_diagonal`; the diagonal is
+    what is missing to 1.
     """
 
     axis: ClassVar[str] = "mixings"
+
+    #: Whether W is symmetric, and so needs an undirected graph.
+    symmetric: ClassVar[bool] = True
 
     @abstractmethod
     def off_diagonal(self, graph: Graph) -> tuple[npt.NDArray[np.float64], ...]:
@@ -69,16 +101,29 @@ class Mixing(Member):
         """W, checked.
 
         Raises:
-            ScenarioError: W is not symmetric, or averages nothing (a negative neighbour's weight).
+            ScenarioError: a symmetric W on a directed graph; W is not what `symmetric` says; or it
+                averages nothing (a negative neighbour's weight).
         """
-        neighbours = self.off_diagonal(graph)
-        own = np.array([1.0 - row.sum() for row in neighbours])
-        weights = Weights(graph, own, neighbours)
-        matrix = weights.matrix()
-        skew = abs(matrix - matrix.T).max()
         key = f"network.mixing = {self.table()}"
-        if skew > 1e-12:
-            raise ScenarioError(f"{key}: W must be symmetric, but |W - W'| is {skew:.2g} somewhere")
+        if self.symmetric and graph.directed:
+            raise ScenarioError(
+                f"{key}: gives a symmetric W, which a directed graph can't have; use mixing = "
+                "'out-degree', or an undirected topology"
+            )
+        neighbours = self.off_diagonal(graph)
         if min(row.min() for row in neighbours) <= 0:
             raise ScenarioError(f"{key}: every neighbour's weight must be positive")
-        return weights
+        if self.symmetric:
+            weights = Weights(graph, np.array([1.0 - row.sum() for row in neighbours]), neighbours)
+            if (skew := weights.asymmetry()) > _TOLERANCE:
+                raise ScenarioError(
+                    f"{key}: W must be symmetric, but |W - W'| is {skew:.2g} somewhere"
+                )
+            return weights
+        sent = _column_sums(Weights(graph, np.zeros(graph.workers), neighbours).matrix())
+        if sent.max() >= 1:
+            raise ScenarioError(
+                f"{key}: the weights in a column must sum to less than 1, so that the sender keeps "
+                f"some, but worker {sent.argmax()}'s sum to {sent.max():.4g}"
+            )
+        return Weights(graph, 1.0 - sent, neighbours)

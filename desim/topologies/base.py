@@ -1,6 +1,7 @@
 """What a topology is, and the graph that a trial uses."""
 
 from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,13 +15,21 @@ from desim.registry import Member
 
 @dataclass(frozen=True)
 class Graph:
-    """A connected undirected graph without self loops.
+    """A connected graph without self loops; a directed one is strongly connected.
 
     Attributes:
-        neighbours: for each worker its neighbours, int64, ascending.
+        neighbours: for each worker those that it receives from, int64, ascending.
+        targets: for each worker those that it sends to, int64, ascending; left out, they are its
+            neighbours.
     """
 
     neighbours: tuple[npt.NDArray[np.int64], ...]
+    targets: tuple[npt.NDArray[np.int64], ...] = ()
+
+    def __post_init__(self) -> None:
+        # Edges that all go both ways are an undirected graph, and take symmetric matrices as such.
+        if not self.targets or all(map(np.array_equal, self.neighbours, self.targets)):
+            object.__setattr__(self, "targets", self.neighbours)
 
     @property
     def workers(self) -> int:
@@ -28,9 +37,19 @@ class Graph:
         return len(self.neighbours)
 
     @property
+    def directed(self) -> bool:
+        """Whether some worker sends to one that it doesn't receive from."""
+        return self.targets is not self.neighbours
+
+    @property
     def degrees(self) -> npt.NDArray[np.int64]:
-        """The number of neighbours of each worker."""
+        """The number of neighbours of each worker: its in-degree where the graph is directed."""
         return np.array([len(row) for row in self.neighbours])
+
+    @property
+    def out_degrees(self) -> npt.NDArray[np.int64]:
+        """The number of workers that each worker sends to."""
+        return np.array([len(row) for row in self.targets])
 
 
 class Topology(Member):
@@ -46,23 +65,33 @@ class Topology(Member):
 
     @abstractmethod
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
-        """One graph on the nodes 0 .. workers - 1."""
+        """One graph on the nodes 0 .. workers - 1; i -> j in an nx.DiGraph means: i sends to j."""
 
     def build(self, workers: int, random: np.random.Generator) -> Graph:
-        """A connected graph.
+        """A connected graph; strongly connected where `draw` gives a directed one.
 
         Raises:
             ScenarioError: none of `attempts` graphs was connected.
         """
         for _ in range(self.attempts):
             graph = self.draw(workers, random)
-            if nx.is_connected(graph):
-                return Graph(tuple(np.array(sorted(graph[i]), np.int64) for i in range(workers)))
+            if graph.is_directed():
+                if nx.is_strongly_connected(graph):
+                    return Graph(_rows(graph.pred, workers), _rows(graph.succ, workers))
+            elif nx.is_connected(graph):
+                return Graph(_rows(graph.adj, workers))
+        if graph.is_directed():
+            strongly, parts = "strongly ", nx.number_strongly_connected_components(graph)
+        else:
+            strongly, parts = "", nx.number_connected_components(graph)
         drawn = f"{self.attempts} graphs were drawn and none" if self.attempts > 1 else "the graph"
-        parts = nx.number_connected_components(graph)
         raise ScenarioError(
             f"network.topology = {self.table()}: {drawn} {'was' if self.attempts > 1 else 'is not'}"
-            f" connected on {workers} workers ({parts} parts"
-            f"{' in the last one' if self.attempts > 1 else ''}); every worker must be reachable: "
-            "add edges"
+            f" {strongly}connected on {workers} workers ({parts} parts"
+            f"{' in the last one' if self.attempts > 1 else ''}); every worker must be reachable"
+            f"{' from every other' if strongly else ''}: add edges"
         )
+
+
+def _rows(adjacent: Mapping[int, Iterable[int]], workers: int) -> tuple[npt.NDArray[np.int64], ...]:
+    return tuple(np.array(sorted(adjacent[i]), np.int64) for i in range(workers))

@@ -16,11 +16,13 @@ class EdgeList(Topology):
     Attributes:
         file: the path; a relative one is meant from the scenario's folder, or from the working
             folder for a scenario built in code.
+        directed: whether a line "a b" means that a sends to b only, rather than each to the other.
     """
 
     kind: ClassVar[str] = "edge-list"
 
     file: str
+    directed: bool = False
 
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """The graph in the file.
@@ -33,7 +35,7 @@ class EdgeList(Topology):
             lines = Path(self.file).read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:  # ValueError: no text, or no path
             raise ScenarioError(f"{key}: can't be read ({error})") from None
-        graph = nx.empty_graph(workers)
+        graph = nx.empty_graph(workers, create_using=nx.DiGraph if self.directed else nx.Graph)
         for number, line in enumerate(lines, 1):
             words = line.partition("#")[0].split()
             if not words:

@@ -9,10 +9,10 @@ from desim.topologies.edge_list import EdgeList
 
 @pytest.fixture
 def build(tmp_path):
-    def build(text, workers=4):
+    def build(text, workers=4, **fields):
         path = tmp_path / "graph.txt"
         path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return EdgeList(file=str(path)).build(workers, Streams(0).generator("graph"))
+        return EdgeList(file=str(path), **fields).build(workers, Streams(0).generator("graph"))
 
     return build
 
@@ -20,6 +20,20 @@ def build(tmp_path):
 def test_comments_blank_lines_and_repeated_edges_do_no_harm(build):
     graph = build("# a square with a diagonal\n0 1\n1 2 # two\n\n  2\t3\n3 0\n0 3\n0 2\n")
     assert [row.tolist() for row in graph.neighbours] == [[1, 2, 3], [0, 2], [0, 1, 3], [0, 2]]
+
+
+def test_a_line_of_a_directed_list_goes_one_way(build):
+    lines = "0 1\n1 2\n2 0\n0 2\n2 3\n3 2\n"
+    graph = build(lines, directed=True)
+    assert graph.directed
+    assert [row.tolist() for row in graph.targets] == [[1, 2], [2], [0, 3], [2]]
+    assert [row.tolist() for row in graph.neighbours] == [[2], [0], [0, 1, 3], [2]]
+    assert not build(lines).directed
+
+
+def test_a_directed_list_must_lead_back(build):
+    with pytest.raises(ScenarioError, match=r"is not strongly connected on 3 workers \(3 parts\)"):
+        build("0 1\n1 2\n", workers=3, directed=True)
 
 
 def test_windows_line_ends_are_read(build):

@@ -55,6 +55,32 @@ def test_eigenvalues_of_a_torus():
     assert weights("torus", 40).eigenvalues() == expected
 
 
+@pytest.mark.parametrize("workers", [3, 8, 17, 100])
+def test_the_gap_of_a_directed_ring(workers):
+    # Eigenvalues (1 + w) / 2 with w^n = 1: their moduli are |cos(pi k / n)|.
+    ring = weights("directed-ring", workers, "out-degree")
+    assert ring.eigenvalues() is None
+    assert ring.spectral_gap() == pytest.approx(1 - cos(pi / workers), abs=1e-9)
+
+
+@pytest.mark.parametrize(("workers", "hops"), [(4, 2), (6, 3), (8, 3), (10, 4), (64, 6)])
+def test_the_gap_of_a_directed_exponential_graph(workers, hops):
+    # On the vector 1, -1, 1, ... hop 1 changes the sign and the other hops don't: the eigenvalue is
+    # (hops - 1) / (hops + 1), the second one for even n (Ying et al. 2021, arXiv 2110.13363).
+    graph = weights("directed-exponential", workers, "out-degree")
+    assert graph.spectral_gap() == pytest.approx(2 / (1 + hops), abs=1e-9)
+
+
+def test_the_gap_of_a_matrix_that_is_not_symmetric():
+    # Out-degree weights of a star with m leaves act on (hub, a leaf) as [[1/(m+1), m/2],
+    # [1/(m+1), 1/2]], with trace 1/(m+1) + 1/2 and eigenvalue 1; leaves differ by 1/2 a step.
+    star = weights("star", 10, "out-degree")
+    assert star.eigenvalues() is None
+    assert star.spectral_gap() == pytest.approx(1 - 1 / 2, abs=1e-9)
+    # Complex eigenvalues: three workers in a ring, (1 + w) / 2 of modulus 1/2.
+    assert weights("directed-ring", 3, "out-degree").spectral_gap() == pytest.approx(1 / 2)
+
+
 def test_the_complete_graph_averages_in_one_step():
     assert weights("complete", 20).spectral_gap() == pytest.approx(1, abs=1e-12)
 
@@ -70,6 +96,7 @@ def test_too_many_workers_have_no_eigenvalues_and_need_a_safe_kappa():
     ring = build(Topology.parse("ring"), 2001)
     assert Mixing.parse("metropolis").build(ring).eigenvalues() is None
     assert Mixing.parse("metropolis").build(ring).spectral_gap() is None
+    assert weights("directed-ring", 2001, "out-degree").spectral_gap() is None
     Mixing.parse({"kind": "laplacian", "kappa": 2.1}).build(ring)
     with pytest.raises(ScenarioError, match=r"kappa = 1\.5: must be above the largest degree, 2"):
         Mixing.parse({"kind": "laplacian", "kappa": 1.5}).build(ring)
