@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from desim.candidates import CandidateStepSizes
+from desim.candidates import CandidateStepSizes, NotOneNumberError
 from desim.outcome import Outcome
 from desim.setting import Setting
 from desim.simulation import Simulation
@@ -23,7 +23,7 @@ from desim.streams import Streams
 from desim.tensors.bundle import Bundle
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.evaluation import Evaluator, Measures
-from desim.tensors.plane import Plane, Tensors
+from desim.tensors.plane import Plane, Sized, Tensors
 from desim.tensors.refs import Ref
 
 
@@ -32,14 +32,15 @@ class BundledTensors:
 
     Args:
         planes: each candidate's own.
+        layers: the sizes of the model's parameter tensors.
 
     Attributes:
         parameters: the model's size.
         alive: the candidates that are still computed.
     """
 
-    def __init__(self, planes: Sequence[Tensors]) -> None:
-        self._planes = planes
+    def __init__(self, planes: Sequence[Tensors], layers: tuple[int, ...]) -> None:
+        self._planes, self._sized = planes, Sized(layers)
         self.parameters = planes[0].parameters
         self.alive = set(range(len(planes)))
         self._initial = self._each(lambda plane, _: plane.initial())
@@ -62,22 +63,30 @@ class BundledTensors:
             lambda plane, k: plane.gradient(part(model, k), worker, step, position, batch), model
         )
 
-    def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
-        """Each candidate's compression, with the same random numbers."""
-        return self._each(
-            lambda plane, k: plane.compress(part(model, k), compressor, worker, step), model
-        )
+    def zero(self) -> Ref:
+        """A zero each."""
+        return self._each(lambda plane, _: plane.zero())
 
-    def mix(
-        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
-    ) -> Ref:
-        """Each candidate's average."""
+    def compress(
+        self, vector: Ref, compressor: Compressor, worker: int, step: int
+    ) -> tuple[Ref, int]:
+        """Each candidate's compression, with the same random numbers.
+
+        Raises:
+            NotOneNumberError: the size depends on the numbers, so that each needs its own clock.
+        """
+        fitted, bits = self._sized(compressor)
+        if fitted.sized_by_content and fitted.billed_bits is None:
+            raise NotOneNumberError("each candidate has message sizes of its own")
+        contents = self._each(
+            lambda plane, k: plane.compress(part(vector, k), compressor, worker, step)[0], vector
+        )
+        return contents, bits
+
+    def sum(self, weights: Sequence[float], refs: Sequence[Ref]) -> Ref:
+        """Each candidate's combination."""
         return self._each(
-            lambda plane, k: plane.mix(
-                own_weight, part(own, k), weights, [part(ref, k) for ref in neighbours]
-            ),
-            own,
-            *neighbours,
+            lambda plane, k: plane.sum(weights, [part(ref, k) for ref in refs]), *refs
         )
 
     def record(self, ref: Ref, worker: int) -> None:
@@ -140,9 +149,9 @@ class BundledSimulation(Simulation):
         self.tape = None
         self._tapes = [self._tape(task, streams, where, one_by_one) for _ in self.outcomes]
         self._evaluators = [Evaluator(tape.kernels.store, task) for tape in self._tapes]
-        row, parameters = task.objective.pack(), task.objective.parameters
+        row, layers = task.objective.pack(), task.objective.layers
         self._bundle = BundledTensors(
-            [Tensors(tape, tape.constant(row), parameters) for tape in self._tapes]
+            [Tensors(tape, tape.constant(row), layers) for tape in self._tapes], layers
         )
         return self._bundle
 

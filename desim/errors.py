@@ -5,6 +5,7 @@
     ├── ResultsError       a results folder that can't be used
     ├── ModelError         a module whose gradient can't be taken for many workers at once
     └── SimulationError    a simulation that can't go on (workers waiting for each other forever)
+        └── NonFiniteError a message that isn't finite: training has diverged
 
 The command line prints a DesimError as one line and ends with exit code 2.
 """
@@ -28,3 +29,7 @@ class ModelError(DesimError):
 
 class SimulationError(DesimError):
     """A simulation that can't go on."""
+
+
+class NonFiniteError(SimulationError):
+    """A message with nan or infinity in it, which no compressor sends."""

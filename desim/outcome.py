@@ -39,6 +39,7 @@ class Outcome:
         time_s: simulated time at the end.
         stopped_by: which rule ended it.
         diverged_at_s: simulated time of the evaluation whose loss wasn't finite, or None.
+        diverged: whose message wasn't finite, where that was found before an evaluation; or None.
         stalled: who waits for whom, where nothing could happen any more; else None.
         peak_rows: the largest number of rows that the store held; 0 without training.
         optimal_loss: the smallest training loss that there is, where it was asked for.
@@ -51,6 +52,7 @@ class Outcome:
     time_s: float = 0.0
     stopped_by: StoppedBy = "time_s"
     diverged_at_s: float | None = None
+    diverged: str | None = None
     stalled: str | None = None
     peak_rows: int = 0
     optimal_loss: float | None = None

@@ -8,13 +8,13 @@ import simpy
 import torch
 
 from desim.clock.fleet import Fleet
-from desim.clock.links.base import Site
 from desim.scenario import Scenario
 from desim.setting import Setting, Stop
 from desim.simulation import Simulation
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
+from desim.tensors.plane import Sized
 
 #: Expected round times are simulated with the clock alone, over so many rounds ...
 _ROUNDS = 200
@@ -105,16 +105,8 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         samples = len(problem.task(workers, streams, torch.device("cpu")).shards[0])
     weights = setting.network.weights(workers, streams)
     matrix, degrees = weights.matrix(), weights.graph.degrees
-    parameters = problem.parameters(streams)
+    layers = problem.layers(streams)
     fleet = setting.fleet(streams)
-    machines = fleet.workers()
-    site = Site(
-        [row.tolist() for row in weights.graph.neighbours],
-        streams,
-        simpy.Environment(),
-        [machine.hardware.up_bps for machine in machines],
-        [machine.hardware.down_bps for machine in machines],
-    )
     first = scenario.with_values(points[0])
     return Plan(
         name=scenario.name,
@@ -123,7 +115,7 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         points=len(points),
         seeds=len(scenario.seeds),
         workers=workers,
-        parameters=parameters,
+        parameters=sum(layers),
         samples_per_worker=samples,
         mean_speed_sps=fleet.mean_speed_sps(),
         edges=int(degrees.sum()) // 2,
@@ -133,18 +125,23 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         eigenvalues=weights.eigenvalues(),
         spectral_gap=weights.spectral_gap(),
         methods=tuple(
-            _method(replace(setting, algorithm=algorithm), fleet, site, parameters)
+            _method(replace(setting, algorithm=algorithm), fleet, streams, layers)
             for algorithm in first.algorithms
         ),
     )
 
 
-def _method(setting: Setting, fleet: Fleet, site: Site, parameters: int) -> MethodPlan:
+def _method(
+    setting: Setting, fleet: Fleet, streams: Streams, layers: tuple[int, ...]
+) -> MethodPlan:
     algorithm = setting.algorithm
     compressor: Compressor = getattr(algorithm, "compressor", NoCompressor())
-    bits = compressor.sent_bits(parameters)
+    sized = Sized(layers)
+    bits = algorithm.message_bits(lambda used: sized(used)[1], setting.cluster.size)[0]
+    graph = setting.weights(streams).graph
+    site = setting.site(graph, fleet, streams, simpy.Environment(), apart=False)
     alpha, epsilon = algorithm.step_size.at(setting.stop.rounds)
-    rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in site.neighbours)))
+    rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in site.targets)))
     return MethodPlan(
         label=algorithm.name,
         alpha=alpha,

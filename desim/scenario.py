@@ -117,7 +117,12 @@ class Scenario(Table):
                 raise ScenarioError(f"faults.{error}") from None
         for i, algorithm in enumerate(self.algorithms):
             try:
-                algorithm.step_size.at(self.stop.rounds)
+                _, epsilon = algorithm.step_size.at(self.stop.rounds)
+                if epsilon != 1 and not algorithm.uses_epsilon:
+                    raise ScenarioError(
+                        f"step_size = {algorithm.step_size.table()}: {algorithm.name} has no "
+                        "consensus step; give alpha only (or epsilon = 1)"
+                    )
             except ScenarioError as error:
                 raise ScenarioError(f"algorithms.{i}.{error}") from None
         return self

@@ -3,20 +3,24 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
+import numpy as np
+import simpy
 from pydantic import BeforeValidator, Field, model_validator
 
 from desim.algorithms.base import Algorithm
 from desim.clock.faults import Faults
-from desim.clock.fleet import Fleet
-from desim.clock.hardware import Cost, Hardware
-from desim.clock.links.base import LinkModel
+from desim.clock.fleet import Fleet, Group
+from desim.clock.hardware import Cost, Hardware, Timing
+from desim.clock.links.base import LinkModel, Site
 from desim.clock.stragglers.base import StragglerModel
 from desim.clock.stragglers.none import NoStragglers
+from desim.errors import ScenarioError
 from desim.mixings.base import Mixing, Weights
+from desim.mixings.metropolis import Metropolis
 from desim.registry import Table
 from desim.streams import Streams
 from desim.tensors.problem import Problem
-from desim.topologies.base import Topology
+from desim.topologies.base import Graph, Topology
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -37,6 +41,9 @@ class Cluster(Table):
         hardware: their machines, one table or a list with a count each, given to the workers in
             turn; left out, one sample per second, so that the speeds of `stragglers` are samples/s.
         stragglers: how the speed of each varies.
+        server: the machine of the server, for methods that have one: its access link counts, and
+            with `charge_memory` its memory. Left out, its link is as the network's `link` says. It
+            never fails.
         charge_memory: whether compressing and averaging take time, that in which the bytes they
             read and write pass through the machine's memory: little beside a gradient.
     """
@@ -44,6 +51,7 @@ class Cluster(Table):
     workers: Annotated[int, Field(ge=2, le=_MOST_WORKERS)] | None = None
     hardware: Annotated[tuple[Hardware, ...], BeforeValidator(_listed), Field(strict=False)] = ()
     stragglers: StragglerModel = NoStragglers()
+    server: Hardware | None = None
     charge_memory: bool = False
 
     @model_validator(mode="after")
@@ -76,6 +84,8 @@ class Cluster(Table):
                     raise ValueError(
                         f"charge_memory = true: needs memory_bytes_per_s in hardware.{place}"
                     )
+        if self.server is not None and (self.server.count or self.server.stragglers):
+            raise ValueError("server: has neither a count nor stragglers; it computes no gradients")
         for key, model in self._straggler_models():
             try:
                 model.check(self.size)
@@ -100,6 +110,11 @@ class Cluster(Table):
         """Whether a machine's time depends on what the model costs."""
         return any(machine.resolved().speed_sps is None for machine in self._machines())
 
+    def server_machine(self) -> Group:
+        """The server's."""
+        hardware = (self.server or Hardware(speed_sps=1.0)).resolved()
+        return Group(hardware, 1, Timing(0.0, 1.0), NoStragglers())
+
     def fleet(self, cost: Cost | None) -> Fleet:
         """The workers' machines with their speeds, for a model of this cost."""
         return Fleet(
@@ -122,15 +137,28 @@ class Network(Table):
     mixing: Mixing
     link: LinkModel
 
-    def weights(self, workers: int, streams: Streams) -> Weights:
-        """The graph and its mixing matrix.
+    def weights(
+        self, workers: int, streams: Streams, algorithm: Algorithm | None = None
+    ) -> Weights:
+        """The graph and its mixing matrix; an algorithm may have its own.
 
         Raises:
             ScenarioError: there is no such graph, or the links don't fit it.
         """
-        weights = self.mixing.build(self.topology.build(workers, streams.generator("graph")))
-        self.link.check([row.tolist() for row in weights.graph.neighbours])
+        if algorithm is not None and algorithm.has_server:
+            return self._linked_to_a_server(workers)
+        topology, mixing = self.topology, self.mixing
+        if algorithm is not None:
+            topology, mixing = algorithm.topology or topology, algorithm.mixing or mixing
+        weights = mixing.build(topology.build(workers, streams.generator("graph")))
+        self.link.check([row.tolist() for row in weights.graph.targets])
         return weights
+
+    def _linked_to_a_server(self, workers: int) -> Weights:
+        server = np.array([workers])
+        graph = Graph((*[server] * workers, np.arange(workers)))
+        self.link.check([row.tolist() for row in graph.targets])
+        return Metropolis().build(graph)
 
 
 class Stop(Table):
@@ -201,3 +229,36 @@ class Setting:
         """The workers' machines; the model's cost is counted where one depends on it."""
         cost = self.problem.cost(streams) if self.cluster.needs_cost() else None
         return self.cluster.fleet(cost)
+
+    def site(
+        self, graph: Graph, fleet: Fleet, streams: Streams, env: simpy.Environment, *, apart: bool
+    ) -> Site:
+        """What links need to know: who sends to whom, and with which access links."""
+        machines = [group.hardware for group in fleet.workers()]
+        if self.algorithm.has_server:
+            machines.append(self.cluster.server_machine().hardware)
+        return Site(
+            [row.tolist() for row in graph.targets],
+            streams,
+            env,
+            [machine.up_bps for machine in machines],
+            [machine.down_bps for machine in machines],
+            apart=apart,
+        )
+
+    def weights(self, streams: Streams) -> Weights:
+        """The graph that the algorithm runs on, and its mixing matrix.
+
+        Raises:
+            ScenarioError: there is none, or the algorithm can't run on it.
+        """
+        algorithm = self.algorithm
+        weights = self.network.weights(self.cluster.size, streams, algorithm)
+        if algorithm.averages and not algorithm.has_server and not weights.doubly_stochastic:
+            mixing = (algorithm.mixing or self.network.mixing).table()
+            raise ScenarioError(
+                f"algorithms.{algorithm.name}: needs a W whose rows and columns sum to 1, which "
+                f"mixing = {mixing} doesn't give on this graph; take another mixing, or a "
+                "push-sum method such as sgp"
+            )
+        return weights

@@ -13,11 +13,11 @@ from desim.clock.barrier import Barrier
 from desim.clock.environment import Environment
 from desim.clock.eventful import EventfulNetwork
 from desim.clock.faults import FaultPlan
-from desim.clock.fleet import Group
-from desim.clock.links.base import Site
+from desim.clock.fleet import Fleet
 from desim.clock.network import Network
 from desim.clock.timeline import Sink, Timeline
 from desim.collecting import rarely_collecting
+from desim.errors import NonFiniteError
 from desim.outcome import Outcome, Row, StoppedBy
 from desim.setting import Setting
 from desim.streams import Streams
@@ -28,6 +28,7 @@ from desim.tensors.plane import NoTensors, Plane, Tensors
 from desim.tensors.problem import Task
 from desim.tensors.samples import Sampler
 from desim.tensors.tape import Tape
+from desim.topologies.base import Graph
 from desim.worker import Waiting, Worker
 
 #: The tape is evaluated when so many gradients per worker have been recorded. It hardly matters:
@@ -82,20 +83,27 @@ class Simulation:
     def _build(self, setting: Setting, train: bool, device: str, one_by_one: bool) -> None:
         """The graph, the network, the tensors and the workers."""
         streams = Streams(setting.seed)
-        weights = setting.network.weights(setting.cluster.size, streams)
-        neighbours = [row.tolist() for row in weights.graph.neighbours]
+        algorithm, size = setting.algorithm, setting.cluster.size
+        weights = setting.weights(streams)
+        graph = weights.graph
+        neighbours = [row.tolist() for row in graph.neighbours]
+        targets = [row.tolist() for row in graph.targets] if graph.directed else neighbours
+        common = algorithm.prepare(weights, streams)
         fleet = setting.fleet(streams)
         machines = fleet.workers()
-        self._faults = FaultPlan(setting.faults, streams)
-        self.network = self._network(neighbours, machines, streams)
+        if algorithm.has_server:
+            machines.append(setting.cluster.server_machine())
+        self._faults = FaultPlan(setting.faults, streams, size)
+        self.network = self._network(neighbours, graph, fleet, streams)
         plane = self._tensors(streams, device, one_by_one) if train else self._no_tensors(streams)
-        barrier = Barrier(self._env, setting.cluster.size)
-        rounds = [0] * setting.cluster.size
+        barrier = Barrier(self._env, size)
+        rounds = [0] * len(neighbours)
         charged = setting.cluster.charge_memory
-        self.workers = [
+        nodes = [
             Worker(
                 i,
                 row,
+                targets[i],
                 float(weights.own[i]),
                 weights.neighbours[i].tolist(),
                 env=self._env,
@@ -108,29 +116,27 @@ class Simulation:
                 timeline=self._timeline,
                 rounds=rounds,
                 horizon=setting.stop.rounds,
-                committed=self._committed,
+                committed=self._committed if i < size else _nothing,
+                streams=streams,
+                workers=size,
+                common=common,
+                optimizer=algorithm.optimizer,
                 memory_bytes_per_s=machines[i].hardware.memory_bytes_per_s if charged else None,
                 average_iterates=setting.evaluate.iterate == "average",
             )
             for i, row in enumerate(neighbours)
         ]
-        for worker in self.workers:
-            self.network.start_with(worker.id, worker.model)
+        self.workers, self.server = nodes[:size], nodes[size] if algorithm.has_server else None
+        for node in nodes:
+            self.network.start_with(node.id, node.model)
 
     def _network(
-        self, neighbours: list[list[int]], machines: list[Group], streams: Streams
+        self, neighbours: list[list[int]], graph: Graph, fleet: Fleet, streams: Streams
     ) -> Network:
         link = self._setting.network.link
         losses = link.losses()
         eventful = not link.known or losses[0] > 0 or self._faults.any or self._skips
-        site = Site(
-            neighbours,
-            streams,
-            self._env,
-            [machine.hardware.up_bps for machine in machines],
-            [machine.hardware.down_bps for machine in machines],
-            apart=eventful,
-        )
+        site = self._setting.site(graph, fleet, streams, self._env, apart=eventful)
         links = link.build(site)
         if not eventful:
             return Network(self._env, neighbours, links, self._timeline)
@@ -162,7 +168,7 @@ class Simulation:
         self.tape: Tape | None = self._tape(task, streams, where, one_by_one)
         self._evaluator = Evaluator(self.tape.kernels.store, task)
         initial = self.tape.constant(task.objective.pack())
-        return Tensors(self.tape, initial, task.objective.parameters)
+        return Tensors(self.tape, initial, task.objective.layers)
 
     def _tape(self, task: Task, streams: Streams, device: torch.device, one_by_one: bool) -> Tape:
         workers = self._setting.cluster.size
@@ -172,7 +178,7 @@ class Simulation:
 
     def _no_tensors(self, streams: Streams) -> NoTensors:
         self.tape = None
-        return NoTensors(self._setting.problem.parameters(streams))
+        return NoTensors(self._setting.problem.layers(streams))
 
     def run(self) -> Outcome:
         """Runs the trial to its end."""
@@ -196,6 +202,8 @@ class Simulation:
         for worker in self.workers:
             life = self._life if self._faults.any else self._setting.algorithm.worker
             env.process(life(worker))
+        if self.server is not None:
+            env.process(self._setting.algorithm.server(self.server))
         if stop.time_s is not None:
             self._at(stop.time_s, lambda: self._stop("time_s"), priority=3)
         if self._setting.evaluate.every_s is not None:
@@ -203,10 +211,19 @@ class Simulation:
         if not self._stopped.triggered:
             try:
                 env.run(until=self._stopped)
+            except NonFiniteError as error:
+                self._diverge(str(error))
             except RuntimeError as error:
                 if self._stopped.triggered or "No scheduled events" not in str(error):
                     raise
                 self._stall("nothing can happen any more")
+
+    def _diverge(self, why: str) -> None:
+        """Ends the trial where its numbers aren't finite any more."""
+        row = self._row(Measures())
+        self.outcome.rows.append(row)
+        self.outcome.diverged_at_s, self.outcome.diverged = row.time_s, why
+        self.outcome.stopped_by = "diverged"
 
     def _life(self, worker: Worker) -> Waiting:
         """A worker's life with its crashes: its generator, cut off and begun anew."""
@@ -242,8 +259,9 @@ class Simulation:
         if self._stopped.triggered:
             return
         said = [
-            f"worker {worker.id} waits for {_few(whom)}"
-            for worker in self.workers
+            f"{'the server' if worker is self.server else f'worker {worker.id}'} waits for "
+            f"{'the server' if self.server and whom == [self.server.id] else _few(whom)}"
+            for worker in self._nodes()
             if (whom := worker.waits_for()) is not None
         ]
         away = [worker.id for worker in self.workers if not worker.present]
@@ -253,8 +271,11 @@ class Simulation:
             said or ["nobody waits for anybody; are all speeds 0?"]
         )
         self._stop("stalled")
-        for worker in self.workers:
+        for worker in self._nodes():
             worker.stall()
+
+    def _nodes(self) -> list[Worker]:
+        return self.workers if self.server is None else [self.server, *self.workers]
 
     def _at(self, time_s: float, action: Callable[[], None], priority: int) -> None:
         """Calls action at a time, after the ordinary events of that time (priority 1)."""
@@ -342,7 +363,9 @@ class Simulation:
             self._stop("target_train_loss")
 
     def evaluated_workers(self) -> list[Worker]:
-        """Those that are there; all, if none is."""
+        """The server; or the workers that are there; or all, if none is."""
+        if self.server is not None:
+            return [self.server]
         return [worker for worker in self.workers if worker.present] or self.workers
 
     def _row(self, measures: Measures) -> Row:
@@ -359,6 +382,10 @@ class Simulation:
 def _until_crash(life: Waiting) -> Waiting:
     with suppress(simpy.Interrupt):
         yield from life
+
+
+def _nothing() -> None:
+    """A server's updates are no local steps."""
 
 
 def _few(workers: list[int]) -> str:

@@ -15,7 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 Purpose = Literal[
-    "graph", "partition", "initial model", "samples", "speed", "link", "dither", "faults"
+    "graph",
+    "partition",
+    "initial model",
+    "samples",
+    "speed",
+    "link",
+    "dither",
+    "faults",
+    "choices",
 ]
 Words = npt.NDArray[np.uint64]
 

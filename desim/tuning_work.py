@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from desim.bundled import BundledSimulation
-from desim.errors import DesimError
+from desim.errors import DesimError, NonFiniteError
 from desim.outcome import Outcome
 from desim.results import ResultsFolder
 from desim.scenario import Trial
@@ -60,6 +60,8 @@ class TuningWork:
             try:
                 together = BundledSimulation(setting, step_sizes, device=device, progress=progress)
                 return together.run_all()
+            except NonFiniteError:
+                pass  # of some candidate: alone, each ends by itself
             except DesimError:
                 raise
             except Exception:

@@ -1,8 +1,8 @@
 """One worker, as its algorithm sees it: the only place where the clock meets the tensors."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from math import floor, inf, isinf
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from math import floor, isinf
+from typing import Any, Literal
 
 import simpy
 from torch import Tensor
@@ -13,37 +13,35 @@ from desim.clock.hardware import Timing
 from desim.clock.network import Network
 from desim.clock.stragglers.base import Speed
 from desim.clock.timeline import Timeline
+from desim.messenger import Message, Messenger, Waiting
+from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
+from desim.tensors.optimizer import Optimizer
 from desim.tensors.plane import Plane
 from desim.tensors.received import Received
 from desim.tensors.refs import Ref
 
-#: What a worker's generator yields and takes: simulated time passes at each `yield from`.
-Waiting = Generator[simpy.Event, Any, Any]
+__all__ = ["Message", "Waiting", "Worker"]
 
 
-class Message(NamedTuple):
-    """A model on its way: what arrives, and how many bits it takes."""
-
-    content: Ref
-    size_bits: int
-
-
-class Worker:
-    """One worker of a simulation.
+class Worker(Messenger):
+    """One worker of a simulation, or the server of a method that has one.
 
     Attributes:
-        id: its number, from 0.
-        neighbours: its neighbours' numbers, ascending.
+        id: its number, from 0; the server comes after all workers.
+        workers: how many workers there are, the server aside.
+        neighbours: those that it hears, ascending; in a graph without directions its neighbours.
+        targets: those that it sends to, ascending.
         own_weight: w_ii of the mixing matrix.
         weights: w_ij in the order of `neighbours`.
         horizon: T, the number of rounds of the run, or None where the scenario gives none.
         fleet: all workers' machines; `fleet.deadline_s(b)` is T_d for a mean batch b.
+        common: what the algorithm's `prepare` has returned: the same for all.
         model: the last committed model; after a crash that costs it, the initial one.
         present: whether it is there, not crashed, gone or yet to join.
         evaluated: what evaluations look at: that, or the mean of all committed models.
-        steps: local steps committed so far.
+        steps: local steps committed so far; a server's don't count.
         samples: samples whose gradients have been computed so far.
     """
 
@@ -51,6 +49,7 @@ class Worker:
         self,
         id: int,
         neighbours: Sequence[int],
+        targets: Sequence[int],
         own_weight: float,
         weights: Sequence[float],
         *,
@@ -65,37 +64,45 @@ class Worker:
         rounds: list[int],
         horizon: int | None,
         committed: Callable[[], None],
+        streams: Streams,
+        workers: int,
+        common: Any = None,
+        optimizer: Optimizer,
         memory_bytes_per_s: float | None = None,
         average_iterates: bool = False,
     ) -> None:
-        self.id, self.neighbours = id, list(neighbours)
+        super().__init__(
+            id,
+            neighbours,
+            targets,
+            env=env,
+            network=network,
+            barrier=barrier,
+            timeline=timeline,
+            rounds=rounds,
+        )
+        self.workers, self.common = workers, common
         self.own_weight, self.weights = own_weight, list(weights)
         self.horizon, self.fleet = horizon, fleet
         self.model = self.evaluated = plane.initial()
-        self.steps = self.samples = 0
+        self.samples = 0
         self.present = True
-        self._env, self._plane, self._network = env, plane, network
-        self._barrier, self._speed, self._timeline = barrier, speed, timeline
+        self._plane, self._speed, self._streams = plane, speed, streams
         self._timing, self._memory_bytes_per_s = timing, memory_bytes_per_s
         self._committed, self._average_iterates = committed, average_iterates
+        self._optimizer = None if optimizer.plain else optimizer
         # How many there were (samples drawn, the last), and how many at the last commit: draws are
         # named by these.
         self._gradients = self._compressions = self._position = 0
         self._kept = (0, 0, 0)
-        # Barriers of this local step: how many it has come to, and how many have opened for it.
-        self._barriers = self._opened = 0
+        #: What it keeps besides its model, and what it was at the last commit: the method's own
+        #: refs, the velocity of momentum, and what compressors with memory have left out.
+        self._state: tuple[Any, ...] = ()
+        self._velocity: Ref | None = None
+        self._left_out: dict[int, Ref] = {}
+        self._kept_beside: tuple[Ref | None, dict[int, Ref]] = None, {}
         #: How many models are in the mean of them.
         self._averaged = 0
-        #: The round that each worker is in.
-        self._rounds = rounds
-        #: What it waits for: the tag that it gathers, the barrier, or to be received.
-        self._waits: int | Literal["barrier", "received"] | None = None
-        self._waits_since_s = 0.0
-
-    @property
-    def now_s(self) -> float:
-        """Simulated time in seconds."""
-        return float(self._env.now)
 
     def initial_model(self) -> Ref:
         """The model to begin with: the same for all workers; after a crash the last committed one.
@@ -104,6 +111,18 @@ class Worker:
         with the initial model again.
         """
         return self.model
+
+    def state(self, *initial: Any) -> tuple[Any, ...]:
+        """What to begin with besides the model; after a crash what was last committed with it.
+
+        Args:
+            initial: one ref or number for each that `commit` is given.
+        """
+        return self._state or initial
+
+    def zero(self) -> Ref:
+        """A vector of zeros."""
+        return self._plane.zero()
 
     def rounds(self, *, catch_up: bool = False) -> Iterator[int]:
         """The numbers of this worker's rounds: 0, 1, 2, ...
@@ -122,11 +141,39 @@ class Worker:
             yield self._rounds[self.id]
             self._rounds[self.id] += 1
 
+    def draw(self, name: int, *, of: int | None = None) -> float:
+        """A uniform number in [0, 1), named by the worker and `name` (its local step, say).
+
+        Args:
+            name: draws of different names are independent.
+            of: draws of another worker; `workers` names draws that all have in common.
+        """
+        worker = self.id if of is None else of
+        return float(self._streams.uniforms("choices", worker, name)[0])
+
     def compute(self, model: Ref, batch: int) -> Generator[simpy.Event, Any, Ref]:
         """Takes as long as the machine needs and gives the mean gradient over so many samples."""
         work_s = self._timing.seconds(batch)
         duration_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
-        return (yield from self._compute(model, batch, duration_s, duration_s))
+        gradient: Ref = yield from self._compute(model, batch, duration_s, duration_s)
+        return gradient
+
+    def compute_unless(
+        self, model: Ref, batch: int, tag: Hashable
+    ) -> Generator[simpy.Event, Any, Ref | None]:
+        """As `compute`, but gives up, and gives None, when a message under the tag is there."""
+        if self._letters.count(tag):
+            return None
+        heard = self._letters.wait(lambda: self._letters.count(tag) > 0)
+        work_s = self._timing.seconds(batch)
+        duration_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
+        try:
+            gradient: Ref | None = yield from self._compute(
+                model, batch, duration_s, duration_s, heard
+            )
+        finally:
+            self._letters.stop_waiting()
+        return gradient
 
     def compute_until(
         self, model: Ref, deadline_s: float, max_batch: int | None = None
@@ -152,18 +199,27 @@ class Worker:
         return (yield from self._compute(model, batch, busy_s, deadline_s)), batch
 
     def _compute(
-        self, model: Ref, batch: int, busy_s: float, duration_s: float
-    ) -> Generator[simpy.Event, Any, Ref]:
+        self,
+        model: Ref,
+        batch: int,
+        busy_s: float,
+        duration_s: float,
+        unless: simpy.Event | None = None,
+    ) -> Generator[simpy.Event, Any, Any]:
         """Computes for busy_s, and stands idle for the rest of duration_s."""
         step, start_s = self._gradients, self._env.now
         gradient = self._plane.gradient(model, self.id, step, self._position, batch)
         self._gradients += 1
+        # A machine that stands still for ever is never done.
+        done = self._env.event() if isinf(duration_s) else self._env.timeout(duration_s)
         try:
-            # A machine that stands still for ever is never done.
-            yield self._env.event() if isinf(duration_s) else self._env.timeout(duration_s)
+            yield done if unless is None else done | unless
         except simpy.Interrupt:
             self._timeline.compute(self.id, start_s, self._env.now, step, 0)
             raise
+        if unless is not None and not done.processed:
+            self._timeline.compute(self.id, start_s, self._env.now, step, 0)
+            return None
         self.samples += batch
         self._position += batch
         if busy_s == duration_s:
@@ -171,130 +227,45 @@ class Worker:
         else:
             self._timeline.compute(self.id, start_s, start_s + busy_s, step, batch)
             self._timeline.wait(self.id, start_s + busy_s, self._env.now, self.steps)
+        if self._optimizer is not None and batch:
+            gradient, self._velocity = self._optimizer.direction(
+                self._plane, self.id, gradient, model, self._velocity
+            )
         return gradient
 
     def compress(
-        self, model: Ref, compressor: Compressor | None = None
+        self, vector: Ref, compressor: Compressor | None = None, *, slot: int = 0
     ) -> Generator[simpy.Event, Any, Message]:
-        """Gives the model as it will arrive, and its exact size; left out, 32-bit floats.
+        """Gives a vector as it will arrive, and its exact size; left out, 32-bit floats.
 
-        Takes the time that reading the model and writing the message takes, where the cluster has
+        Takes the time that reading the vector and writing the message takes, where the cluster has
         `charge_memory`; else none.
+
+        Args:
+            vector: a model, or what else is sent.
+            compressor: what is done to it.
+            slot: for a method that sends several vectors: which of them this is. A compressor with
+                memory (error feedback) has one for each.
         """
         compressor = compressor or NoCompressor()
         step = self._compressions
         self._compressions += 1
-        content = self._plane.compress(model, compressor, self.id, step)
-        message = Message(content, compressor.sent_bits(self._plane.parameters))
+        if compressor.memory and slot in self._left_out:
+            vector = self.record(vector + self._left_out[slot])
+        content, size_bits = self._plane.compress(vector, compressor, self.id, step)
+        if compressor.memory:
+            self._left_out[slot] = vector - content
         if self._memory_bytes_per_s is not None and not isinstance(compressor, NoCompressor):
-            touched = 4 * self._plane.parameters + message.size_bits / 8
-            start_s = self._env.now
-            yield self._env.timeout(touched / self._memory_bytes_per_s)
-            self._timeline.compress(self.id, start_s, self._env.now, self.steps)
-        return message
+            yield from self._touch(4 * self._plane.parameters + size_bits / 8, "compress")
+        return Message(content, size_bits)
 
-    def broadcast(self, message: Message, tag: int) -> None:
-        """Sends to all neighbours, who `gather` it under the tag; takes no time of the worker's."""
-        self._network.broadcast(self.id, message.content, message.size_bits, tag)
-
-    def gather(
-        self, tag: int, timeout_s: float | None = None
-    ) -> Generator[simpy.Event, Any, Received]:
-        """Waits until the messages of all neighbours under this tag have arrived.
-
-        Args:
-            tag: at least that of the last call.
-            timeout_s: after so long it goes on with those that have arrived; None waits for all.
-        """
-        self._waits, self._waits_since_s = tag, self._env.now
-        timeout_s = inf if timeout_s is None else timeout_s
-        try:
-            messages = yield from self._network.gather(self.id, tag, timeout_s)
-        except simpy.Interrupt:
-            self._waited()
-            raise
-        self._waited()
-        if timeout_s < inf:
-            return Received.some(self.neighbours, messages)
-        return Received(self.neighbours, messages)
-
-    def barrier(self) -> Waiting:
-        """Waits until all workers have come here."""
-        self._barriers += 1
-        if self._barriers <= self._opened:
-            return  # the others have gone on from it; a crash came before the end of this step
-        self._waits, self._waits_since_s = "barrier", self._env.now
-        event = self._barrier.arrive(self.id, self._rounds[self.id])
-        try:
-            # All go on together: who has missed rounds leaves them out.
-            self._rounds[self.id] = yield event
-        except simpy.Interrupt:
-            self._waited()
-            if event.triggered:  # it opened at the instant of the crash
-                self._opened, self._rounds[self.id] = self._barriers, cast(int, event.value)
-            raise
-        self._waited()
-        self._opened = self._barriers
-
-    def waits_for(self) -> list[int] | None:
-        """Whom it waits for; None where it waits for nobody."""
-        match self._waits:
-            case None:
-                return None
-            case "barrier":
-                return self._barrier.missing()
-            case "received":
-                return self.neighbours
-            case tag:
-                return self._network.missing(self.id, tag)
-
-    def stall(self) -> None:
-        """Notes the wait that will never end."""
-        if self._waits is not None:
-            self._waited()
-
-    def _waited(self) -> None:
-        self._waits = None
-        # While a worker's own message goes out it is sending, not idle.
-        start_s, sent_s = self._waits_since_s, self._network.sent_until_s[self.id]
-        if sent_s > start_s:
-            start_s = sent_s
-        now_s = self._env.now
-        if now_s > start_s:
-            self._timeline.wait(self.id, start_s, now_s, self.steps)
-
-    def send(self, message: Message, timeout_s: float | None = None) -> Waiting:
-        """Sends to all neighbours, who read the `newest`; waits until all have received it.
-
-        Args:
-            message: what to send.
-            timeout_s: after so long it goes on; None waits for all.
-        """
-        self._waits, self._waits_since_s = "received", self._env.now
-        timeout_s = inf if timeout_s is None else timeout_s
-        content, size_bits = message
-        try:
-            yield from self._network.send(self.id, content, size_bits, self.steps, timeout_s)
-        except simpy.Interrupt:
-            self._waited()
-            raise
-        self._waited()
-
-    def send_when_free(self, message: Message) -> None:
-        """Sends to all neighbours, who read the `newest`; takes no time of the worker's.
-
-        On a link that is still busy the message waits, and takes the place of an older one that
-        waits already.
-        """
-        self._network.post(self.id, message.content, message.size_bits, self.steps)
-
-    def newest(self, *, instant: bool = False) -> Received:
-        """The newest model of each neighbour that has arrived; the initial one before that.
-
-        Args:
-            instant: see what neighbours have handed to their links, arrived or not.
-        """
-        return Received(self.neighbours, self._network.newest(self.id, instant=instant))
+    def _touch(self, size_bytes: float, what: Literal["average", "compress"]) -> Waiting:
+        """Takes the time in which so many bytes pass through the machine's memory."""
+        assert self._memory_bytes_per_s is not None
+        start_s = self._env.now
+        yield self._env.timeout(size_bytes / self._memory_bytes_per_s)
+        note = self._timeline.average if what == "average" else self._timeline.compress
+        note(self.id, start_s, self._env.now, self.steps)
 
     def mix(self, own: Ref, neighbours: Received) -> Generator[simpy.Event, Any, Ref]:
         """Gives w_ii * own + sum_j w_ij * neighbours[j].
@@ -303,20 +274,31 @@ class Worker:
         where absence is mutual, columns too. Takes the time that reading all these models and
         writing one takes, where the cluster has `charge_memory`; else none.
         """
-        if self._memory_bytes_per_s is not None:
-            touched = 4 * self._plane.parameters * (len(neighbours) + 2)
-            start_s = self._env.now
-            yield self._env.timeout(touched / self._memory_bytes_per_s)
-            self._timeline.average(self.id, start_s, self._env.now, self.steps)
         own_weight, weights = self.own_weight, self.weights
         if neighbours.absent:
             there = set(neighbours.workers)
             pairs = list(zip(self.neighbours, self.weights, strict=True))
             own_weight += sum(w for j, w in pairs if j not in there)
             weights = [w for j, w in pairs if j in there]
-        if not weights:
-            return own_weight * own
-        return self._plane.mix(own_weight, own, weights, neighbours.messages)
+        if self._memory_bytes_per_s is not None:
+            yield from self._touch(4 * self._plane.parameters * (len(weights) + 2), "average")
+        return own_weight * own + self._plane.sum(weights, neighbours.messages)
+
+    def sum(
+        self, weights: Sequence[float], refs: Sequence[Ref]
+    ) -> Generator[simpy.Event, Any, Ref]:
+        """Gives sum_k weights[k] * refs[k].
+
+        Takes the time that reading these vectors and writing one takes, where the cluster has
+        `charge_memory`; else none.
+        """
+        if self._memory_bytes_per_s is not None:
+            yield from self._touch(4 * self._plane.parameters * (len(refs) + 1), "average")
+        return self._plane.sum(weights, refs)
+
+    def mean(self, refs: Sequence[Ref]) -> Generator[simpy.Event, Any, Ref]:
+        """Gives the mean of some vectors; takes time as `sum` does."""
+        return (yield from self.sum([1 / len(refs)] * len(refs), refs))
 
     def record(self, ref: Ref) -> Ref:
         """Gives the ref back, to be computed once: for a state that lasts, such as a momentum.
@@ -338,10 +320,28 @@ class Worker:
         """
         return self._plane.map(function, refs, self.id)
 
-    def commit(self, model: Ref) -> None:
-        """Ends a local step: this is the worker's model now."""
+    def update(self, model: Ref) -> None:
+        """This is the worker's model now, in the middle of a local step: others have changed it."""
         self._plane.record(model, self.id)
         self.model = model
+        if not self._average_iterates:
+            self.evaluated = model
+
+    def commit(self, model: Ref, *state: Ref | float) -> None:
+        """Ends a local step: this is the worker's model now.
+
+        Args:
+            model: the model.
+            state: what else `state` shall give after a crash; numbers too.
+        """
+        self._plane.record(model, self.id)
+        self.model = model
+        for kept in state:
+            if isinstance(kept, Ref):
+                self._plane.record(kept, self.id)
+        self._state = state
+        if self._velocity is not None or self._left_out:
+            self._kept_beside = self._velocity, dict(self._left_out)
         self.steps += 1
         self._kept = (self._gradients, self._compressions, self._position)
         self._barriers = self._opened = 0
@@ -372,6 +372,8 @@ class Worker:
         # Draws are named by these: what it does again has the same samples and the same speed.
         self._gradients, self._compressions, self._position = self._kept
         self._barriers = 0
+        self._velocity, self._left_out = self._kept_beside[0], dict(self._kept_beside[1])
         if reset:
+            self._state, self._velocity, self._left_out = (), None, {}
             self.model = self.evaluated = self._plane.initial()
             self._averaged = 0

@@ -59,7 +59,7 @@ class GivenLinks(LinkModel):
     def build(self, site: Site) -> list[list[Link]]:
         return [
             [Cable(source, [j], *self.links[source, j]) for j in row]
-            for source, row in enumerate(site.neighbours)
+            for source, row in enumerate(site.targets)
         ]
 
     def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:

@@ -1,12 +1,19 @@
 """What a training method is."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from desim.clock.fleet import Fleet
 from desim.errors import ScenarioError
+from desim.mixings.base import Mixing, Weights
 from desim.registry import Member
 from desim.step_sizes.base import StepSize
+from desim.streams import Streams
+from desim.tensors.compressors.base import Compressor
+from desim.tensors.compressors.none import NoCompressor
+from desim.tensors.optimizer import Optimizer
+from desim.topologies.base import Topology
 from desim.worker import Waiting, Worker
 
 
@@ -16,6 +23,15 @@ class Algorithm(Member):
     Attributes:
         label: its name in tables and figures; left out, its kind.
         step_size: alpha and epsilon.
+        optimizer: momentum, weight decay and clipping of each worker's gradients.
+        topology, mixing: the method's own; left out, the network's.
+
+    Class attributes:
+        has_server: whether there is one more node, a server that all workers are linked to and
+            nobody else; the method then has a `server` too, and its model is what is evaluated.
+        averages: whether it needs a W whose columns sum to 1 as its rows do (all but push-sum
+            methods), so that averaging keeps the mean.
+        uses_epsilon: whether step_size.epsilon means anything to it.
     """
 
     axis: ClassVar[str] = "algorithms"
@@ -23,8 +39,15 @@ class Algorithm(Member):
     #: one run where that is constant. Not inherited, since a subclass may look at T elsewhere.
     horizon_only_in_step_size: ClassVar[bool] = False
 
+    has_server: ClassVar[bool] = False
+    averages: ClassVar[bool] = True
+    uses_epsilon: ClassVar[bool] = True
+
     step_size: StepSize
     label: str = ""
+    optimizer: Optimizer = Optimizer()
+    topology: Topology | None = None
+    mixing: Mixing | None = None
 
     @property
     def name(self) -> str:
@@ -43,6 +66,31 @@ class Algorithm(Member):
         After a crash it is begun anew, from `me.initial_model()`; tags of messages should come from
         `me.rounds()`, which goes on where the worker was.
         """
+
+    def server(self, me: Worker) -> Waiting:
+        """The server's life, of a method that has one; what it commits is the model."""
+        raise NotImplementedError(f"{type(self).__name__} has a server without `server`")
+
+    def prepare(self, weights: Weights, streams: Streams) -> Any:
+        """What all workers know from the beginning, `me.common`: who is whose partner, say.
+
+        Args:
+            weights: the graph and its mixing matrix.
+            streams: random numbers by name; use the purpose "choices".
+
+        Raises:
+            ScenarioError: the method can't run on this graph, or with these weights.
+        """
+        return None
+
+    def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:
+        """The sizes that its messages have, in bits, the usual one first.
+
+        Args:
+            size: the bits of one vector (a model, a gradient) under a compressor.
+            workers: how many there are.
+        """
+        return (size(getattr(self, "compressor", NoCompressor())),)
 
     def check(self, fleet: Fleet) -> None:
         """Raises ScenarioError where the method can't run on these machines."""

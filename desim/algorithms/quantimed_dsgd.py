@@ -3,10 +3,12 @@
     x_i <- (1 - epsilon + epsilon w_ii) x_i + epsilon sum_j w_ij Q(x_j) - alpha epsilon g_i
 
 with g_i the mean gradient over the floor(V_i T_d) samples that worker i gets through before the
-deadline T_d; zero if there are none.
+deadline T_d; zero if there are none. Weighted by samples, the step of worker i is scaled by the
+size of its batch over the mean one: all samples then weigh the same, as in Anytime Minibatch
+(Ferdinand et al. 2019, arXiv 2006.05752), instead of all workers.
 """
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,15 +25,20 @@ class QuanTimedDSGD(Synchronous):
         expected_batch: b, which gives T_d = b / E[V]; give this or deadline_s.
         max_batch: the most samples that a gradient takes; a machine that is done with them earlier
             waits for the deadline. Left out, there is no limit.
+        weighting: "workers" (the paper's) or "samples".
     """
 
     kind: ClassVar[str] = "quantimed-dsgd"
     horizon_only_in_step_size: ClassVar[bool] = True
-    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"expected_batch": 20.0},)
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"expected_batch": 20.0},
+        {"expected_batch": 20.0, "weighting": "samples"},
+    )
 
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     expected_batch: Annotated[float, Field(gt=0)] | None = None
     max_batch: Annotated[int, Field(ge=1)] | None = None
+    weighting: Literal["workers", "samples"] = "workers"
 
     @model_validator(mode="after")
     def _one_deadline(self) -> Self:
@@ -57,13 +64,20 @@ class QuanTimedDSGD(Synchronous):
     def worker(self, me: Worker) -> Waiting:
         """Compute until the deadline, send, wait for the messages, mix."""
         alpha, epsilon = self.step_size.at(me.horizon)
-        deadline_s = self.deadline(me.fleet)
+        deadline_s, expected = self.deadline(me.fleet), self.mean_batch(me.fleet)
         x = me.initial_model()
         for t in me.rounds(catch_up=self.skips):
             computing = me.compute_until(x, deadline_s, self.max_batch)
-            (gradient, _batch), received = yield from self.exchange(me, t, x, computing)
-            x = x + epsilon * ((yield from me.mix(x, received)) - x) - alpha * epsilon * gradient
+            (gradient, batch), received = yield from self.compute_and_exchange(me, t, x, computing)
+            step = alpha * epsilon * (batch / expected if expected else 1.0)
+            x = x + epsilon * ((yield from me.mix(x, received)) - x) - step * gradient
             me.commit(x)
+
+    def mean_batch(self, fleet: Fleet) -> float | None:
+        """The mean batch that steps are scaled by; None where they aren't."""
+        if self.weighting == "workers":
+            return None
+        return self.expected_batch or fleet.mean_batch(self.deadline(fleet))
 
     def plan(self, fleet: Fleet) -> dict[str, Any]:
         """T_d."""

@@ -1,22 +1,20 @@
-"""What synchronous methods have in common: each round ends with an exchange of models."""
+"""What synchronous methods have in common that average models, with or without the absent."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from desim.algorithms.absence import Absence
+from desim.algorithms.rounds import Rounds
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.tensors.received import Received
 from desim.tensors.refs import Ref
 from desim.worker import Waiting, Worker
 
 
-class Synchronous(Absence):
-    """A method in rounds, in which workers wait for each other.
+class Synchronous(Absence, Rounds):
+    """A method in rounds that averages models.
 
     Attributes:
         compressor: Q, what is done to the models that are sent.
-        barrier: "global" (a round ends when all workers are done) or "neighbors" (each waits for
-            its own neighbours only).
         overlap: send the model before the gradient is computed instead of after it, so that the
             links work meanwhile; the model is the same.
 
@@ -26,10 +24,9 @@ class Synchronous(Absence):
     axis: ClassVar[str] = "algorithms"
 
     compressor: Compressor = NoCompressor()
-    barrier: Literal["global", "neighbors"] = "global"
     overlap: bool = False
 
-    def exchange(self, me: Worker, round: int, x: Ref, computing: Waiting) -> Waiting:
+    def compute_and_exchange(self, me: Worker, round: int, x: Ref, computing: Waiting) -> Waiting:
         """Computes, sends Q(x) and waits for the neighbours.
 
         Args:
@@ -46,7 +43,4 @@ class Synchronous(Absence):
         computed = yield from computing
         if not self.overlap:
             me.broadcast((yield from me.compress(x, self.compressor)), tag=round)
-        received: Received = yield from me.gather(tag=round, timeout_s=self.timeout_s)
-        if self.barrier == "global":
-            yield from me.barrier()
-        return computed, received
+        return computed, (yield from self.collect(me, round, self.timeout_s))

@@ -7,10 +7,10 @@ sender crashes.
 """
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from heapq import heappop, heappush
 from math import ceil, inf, isinf
-from typing import Any
+from typing import Any, cast
 
 import simpy
 
@@ -33,6 +33,7 @@ class _Parcel:
     Attributes:
         source, message, bits, step: what is sent.
         tagged: whether it goes into the mailboxes, under the tag `step`.
+        letter: whether it goes into the letter box of one neighbour, under `tag`.
         number: which of its sender's messages it is; the newest has the largest.
         open: how many neighbours have neither received it nor been given up.
         done_s: when the last of the others received it.
@@ -42,11 +43,13 @@ class _Parcel:
     __slots__ = (
         "bits",
         "done_s",
+        "letter",
         "message",
         "number",
         "open",
         "source",
         "step",
+        "tag",
         "tagged",
         "waiter",
     )
@@ -58,6 +61,7 @@ class _Parcel:
         self.number, self.tagged, self.open = number, tagged, ends
         self.done_s = 0.0
         self.waiter: Wake | None = None
+        self.letter, self.tag = False, cast(Hashable, None)
 
 
 class _Inbox:
@@ -114,6 +118,7 @@ class EventfulNetwork(Network):
         self._faults, self._streams = faults, streams
         self._draws: dict[tuple[int, int], Iterator[float]] = {}
         self._inboxes = [[_Inbox() for _ in row] for row in neighbours]
+        self._out_degrees = [sum(len(link.ends) for link in row) for row in links]
         #: The tag that each worker gathers, or gathered last; messages under older ones are late.
         self._gathering = [-1] * len(neighbours)
         self._numbers = [0] * len(neighbours)
@@ -126,8 +131,26 @@ class EventfulNetwork(Network):
         for link in self._out[source]:
             self._transmit(parcel, link, link.ends, self._env.now)
 
-    def _parcel(self, source: int, message: Any, bits: int, step: int, *, tagged: bool) -> _Parcel:
-        ends = self._degrees[source]
+    def tell(
+        self, source: int, target: int, message: Any, bits: int, step: int, tag: Hashable
+    ) -> None:
+        """Sends to one neighbour, in whose letter box it lies under the tag when it arrives."""
+        link, end = self._way(source, target)
+        parcel = self._parcel(source, message, bits, step, tagged=False, ends=1)
+        parcel.letter, parcel.tag = True, tag
+        self._transmit(parcel, link, [end], self._env.now)
+
+    def _parcel(
+        self,
+        source: int,
+        message: Any,
+        bits: int,
+        step: int,
+        *,
+        tagged: bool,
+        ends: int | None = None,
+    ) -> _Parcel:
+        ends = self._out_degrees[source] if ends is None else ends
         self.handed_over += ends
         self._numbers[source] += 1
         return _Parcel(source, message, bits, step, self._numbers[source], tagged, ends)
@@ -175,13 +198,10 @@ class EventfulNetwork(Network):
             self.given_up += 1
             return
         again_s += ceil((up_s - again_s) / self._resend_s) * self._resend_s
-        event = Wake(self._env)
-        assert event.callbacks is not None
-        event.callbacks.append(lambda _: self._again(parcel, link, end))
-        event.succeed_in(max(0.0, again_s - self._env.now))
+        self._at(again_s, lambda: self._again(parcel, link, end))
 
     def _again(self, parcel: _Parcel, link: Link, end: End) -> None:
-        worthless = self._skips or not parcel.tagged
+        worthless = not parcel.letter and (self._skips or not parcel.tagged)
         if worthless and parcel.number < self._numbers[link.source]:
             self.given_up += 1  # there is a newer model
             self._close(parcel, 0.0)
@@ -197,6 +217,9 @@ class EventfulNetwork(Network):
     def _deliver(self, parcel: _Parcel, end: End, arrives_s: float) -> None:
         self.delivered += 1
         self._close(parcel, arrives_s)
+        if parcel.letter:
+            self._arrive(arrives_s, parcel.source, end.target, parcel.message, parcel.tag)
+            return
         if not parcel.tagged:
             inbox = self._inboxes[end.target][end.place]
             inbox.land(self._env.now)
@@ -329,14 +352,11 @@ class EventfulNetwork(Network):
             return
         wire.settling = True
 
-        def settle(_event: simpy.Event) -> None:
+        def settle() -> None:
             wire.settling = False
             self._settle(wire, self._env.now)
 
-        event = Wake(self._env)
-        assert event.callbacks is not None
-        event.callbacks.append(settle)
-        event.succeed_in(max(0.0, wire.free_s - self._env.now))
+        self._at(wire.free_s, settle)
 
     def settle(self) -> None:
         """Nothing to do: events see to it."""

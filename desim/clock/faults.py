@@ -215,10 +215,12 @@ class FaultPlan:
     Args:
         faults: the scenario's table; None for none.
         streams: names random outages by worker, and by the two ends of a link.
+        workers: how many may fail; a server, whose number comes after theirs, never does.
     """
 
-    def __init__(self, faults: Faults | None, streams: Streams) -> None:
+    def __init__(self, faults: Faults | None, streams: Streams, workers: int) -> None:
         self._faults, self._streams = faults or Faults(), streams
+        self._count = workers
         self._workers: dict[int, Outages] = {}
         self._links: dict[tuple[int, int], Outages] = {}
 
@@ -236,7 +238,9 @@ class FaultPlan:
         """A worker's outages."""
         if worker not in self._workers:
             given = self._faults.workers
-            if isinstance(given, RandomOutages):
+            if worker >= self._count:
+                found = _listed([])
+            elif isinstance(given, RandomOutages):
                 found = Outages(self._random(given, worker, 0))
             else:
                 found = _listed([o.outage() for o in given if o.worker == worker])

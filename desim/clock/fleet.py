@@ -109,12 +109,13 @@ class Fleet:
         if self.proportional:
             return least_s
         factor = 1.0
-        while self._mean_batch(factor * least_s) < batch:
+        while self.mean_batch(factor * least_s) < batch:
             factor *= 2
         if factor == 1:
             return least_s
         # In multiples of the least: the solver's tolerance is an absolute one.
-        return least_s * float(brentq(lambda x: self._mean_batch(x * least_s) - batch, 1, factor))
+        return least_s * float(brentq(lambda x: self.mean_batch(x * least_s) - batch, 1, factor))
 
-    def _mean_batch(self, time_s: float) -> float:
+    def mean_batch(self, time_s: float) -> float:
+        """How many samples workers of mean speed get through in a time, in the mean."""
         return sum(share * timing.samples(time_s * speed) for share, timing, speed in self._kinds)

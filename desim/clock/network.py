@@ -4,12 +4,14 @@ A message's arrival is known when it is sent, so it costs no event of its own: i
 receiver's mailbox with its arrival time, and only a receiver that waits for the last one is woken.
 """
 
-from collections.abc import Generator, Sequence
+from array import array
+from collections.abc import Callable, Generator, Hashable, Sequence
 from math import inf
 from typing import Any
 
 import simpy
 
+from desim.clock.letters import LetterBox
 from desim.clock.links.base import End, Link, Mailbox, Wire
 from desim.clock.timeline import Timeline
 from desim.clock.wake import Wake
@@ -23,11 +25,12 @@ class Network:
 
     Args:
         env: the clock.
-        neighbours: for each worker the list of its neighbours.
-        links: each worker's directed links.
+        neighbours: for each worker those that it hears.
+        links: each worker's directed links to those that hear it.
         timeline: where departures and arrivals are noted.
 
     Attributes:
+        letters: each worker's letter box.
         bits_sent: bits handed to all links so far; messages that wait and may still be replaced
             don't count.
         sent_until_s: until when each worker's own messages go out, in simulated seconds; 0 where
@@ -49,7 +52,10 @@ class Network:
         self._degrees = [len(row) for row in neighbours]
         self._mailboxes: list[dict[int, Mailbox]] = [{} for _ in neighbours]
         self.sent_until_s = [0.0] * len(neighbours)
+        self.letters = [LetterBox(env) for _ in neighbours]
         self._out = links
+        #: Of each worker the link to each target and its end there, for messages to one of them.
+        self._ways: list[dict[int, tuple[Link, End]] | None] = [None] * len(neighbours)
         self._in: list[list[Link]] = [[] for _ in neighbours]
         self._into: list[list[End]] = [[] for _ in neighbours]
         for row in links:  # sources ascend, so each receiver's list is in neighbour order
@@ -117,6 +123,48 @@ class Network:
         box = self._mailboxes[target].get(step)
         row = self._neighbours[target]
         return [j for k, j in enumerate(row) if box is None or box.messages[k] is None]
+
+    def tell(
+        self, source: int, target: int, message: Any, bits: int, step: int, tag: Hashable
+    ) -> None:
+        """Sends to one neighbour, in whose letter box it lies under the tag when it arrives."""
+        link, _ = self._way(source, target)
+        now = self._env.now
+        departs, left, arrives = link.carry(now, bits)
+        self.bits_sent += bits
+        self.sent_until_s[source] = max(self.sent_until_s[source], left)
+        self._timeline.receive(array("i", [target]), source, departs, arrives, step, bits)
+        self._timeline.send(source, departs, left, step, bits)
+        self._arrive(arrives, source, target, message, tag)
+
+    def _arrive(
+        self, arrives_s: float, source: int, target: int, message: Any, tag: Hashable
+    ) -> None:
+        self._at(arrives_s, lambda: self.letters[target].arrive(source, tag, message))
+
+    def _at(self, time_s: float, action: Callable[[], None]) -> None:
+        event = Wake(self._env)
+        assert event.callbacks is not None
+        event.callbacks.append(lambda _: action())
+        event.succeed_in(max(0.0, time_s - self._env.now))
+
+    def _way(self, source: int, target: int) -> tuple[Link, End]:
+        """The link from one worker to another; equal links are kept apart from now on."""
+        ways = self._ways[source]
+        if ways is None:
+            self._out[source] = [part for link in self._out[source] for part in link.split()]
+            ways = self._ways[source] = {}
+            for link in self._out[source]:
+                for end in link.ends:
+                    ways[end.target] = link, end
+                    self._in[end.target][end.place] = link
+        try:
+            return ways[target]
+        except KeyError:
+            raise SimulationError(
+                f"worker {source} sends to {target}, to which it has no link; it may send to "
+                f"{', '.join(map(str, ways))}"
+            ) from None
 
     def start_with(self, source: int, message: Any) -> None:
         """What the neighbours of `source` know of it before anything has arrived."""

@@ -12,7 +12,8 @@ class Constant(StepSize):
 
     Attributes:
         alpha: the gradient's step size.
-        epsilon: the consensus step size; 1 averages fully. The gradient is scaled by it too.
+        epsilon: the consensus step size; 1 averages fully. In DSGD and QuanTimed-DSGD the gradient
+            is scaled by it too.
     """
 
     kind: ClassVar[str] = "constant"

@@ -7,12 +7,25 @@ from torch import Tensor
 
 from desim.streams import Streams
 from desim.tensors.combinations import Combinations
+from desim.tensors.compressors.base import Compressor
 from desim.tensors.gradients import Gradients
 from desim.tensors.maps import Maps, Uniforms
 from desim.tensors.problem import Task
-from desim.tensors.refs import Combination, Gradient, Map
+from desim.tensors.refs import Combination, Draw, Gradient, Map, Node
 from desim.tensors.samples import Sampler
 from desim.tensors.store import Store
+
+
+def _content_bits(
+    store: Store, uniforms: Uniforms, compressor: Compressor, node: Node, draw: Draw
+) -> int:
+    row = store.data[node.row]
+    uniform = None
+    if compressor.random:
+        uniform = torch.empty_like(row)[None]
+        uniforms.fill(uniform, uniforms.keys([draw]))
+        uniform = uniform[0]
+    return compressor.content_bits(row, uniform)
 
 
 class BatchedKernels:
@@ -28,7 +41,8 @@ class BatchedKernels:
     def __init__(self, store: Store, task: Task, sampler: Sampler, streams: Streams) -> None:
         self.store = store
         self._combine = Combinations(store)
-        self._map = Maps(store, Uniforms(streams, store.data.dtype))
+        self._uniforms = Uniforms(streams, store.data.dtype)
+        self._map = Maps(store, self._uniforms)
         self._gradient = Gradients(store, task.objective, sampler, task.train_x, task.train_y)
 
     def combinations(self, nodes: Sequence[Combination]) -> None:
@@ -42,6 +56,10 @@ class BatchedKernels:
     def gradients(self, nodes: Sequence[Gradient]) -> None:
         """One vmapped gradient, or a few where batches differ much."""
         self._gradient(nodes)
+
+    def content_bits(self, compressor: Compressor, node: Node, draw: Draw) -> int:
+        """With the random numbers that its map will have."""
+        return _content_bits(self.store, self._uniforms, compressor, node, draw)
 
 
 class OneByOneKernels:
@@ -83,6 +101,10 @@ class OneByOneKernels:
             objective = self._task.objective
             value = objective(objective.unpack(row), x, y, weights, batch)
             self._set(node, torch.autograd.grad(value, row)[0])
+
+    def content_bits(self, compressor: Compressor, node: Node, draw: Draw) -> int:
+        """With the random numbers that its map will have."""
+        return _content_bits(self.store, self._uniforms, compressor, node, draw)
 
     def _set(self, node: Combination | Map | Gradient, row: Tensor) -> None:
         [taken] = self.store.take(1)

@@ -37,6 +37,11 @@ class Objective:
         self.shapes = {name: p.shape for name, p in module.named_parameters()}
         self.parameters = sum(shape.numel() for shape in self.shapes.values())
 
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """How many numbers each parameter tensor has, in the order of a row."""
+        return tuple(shape.numel() for shape in self.shapes.values())
+
     def __call__(
         self,
         parameters: Parameters,

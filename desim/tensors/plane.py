@@ -22,13 +22,16 @@ class Plane(Protocol):
     def gradient(self, model: Ref, worker: int, step: int, position: int, batch: int) -> Ref:
         """Mean gradient over a batch."""
 
-    def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
-        """What arrives when the model is sent compressed."""
+    def zero(self) -> Ref:
+        """A vector of zeros."""
 
-    def mix(
-        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
-    ) -> Ref:
-        """own_weight * own + sum_k weights[k] * neighbours[k]."""
+    def compress(
+        self, vector: Ref, compressor: Compressor, worker: int, step: int
+    ) -> tuple[Ref, int]:
+        """What arrives when a vector is sent compressed, and its size in bits."""
+
+    def sum(self, weights: Sequence[float], refs: Sequence[Ref]) -> Ref:
+        """sum_k weights[k] * refs[k]; one term where all are recorded."""
 
     def record(self, ref: Ref, worker: int) -> None:
         """Makes one operation of a worker's linear combination."""
@@ -43,12 +46,13 @@ class Tensors:
     Args:
         tape: where operations are recorded.
         initial: the model that all workers start from.
-        parameters: its size.
+        layers: the sizes of its parameter tensors.
     """
 
-    def __init__(self, tape: Tape, initial: Ref, parameters: int) -> None:
-        self._tape, self._initial, self.parameters = tape, initial, parameters
+    def __init__(self, tape: Tape, initial: Ref, layers: tuple[int, ...]) -> None:
+        self._tape, self._initial, self.parameters = tape, initial, sum(layers)
         self._dtype = tape.kernels.store.data.dtype
+        self._sized = Sized(layers)
 
     def initial(self) -> Ref:
         """The initial model."""
@@ -58,19 +62,35 @@ class Tensors:
         """A recorded gradient."""
         return self._tape.gradient(model, worker, step, position, batch)
 
-    def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
-        """A recorded compression, or the model itself where nothing is lost."""
-        if isinstance(compressor, NoCompressor) and compressor.exact_for(self._dtype):
-            self._tape.record(model, worker)
-            return model
-        return self._tape.map(compressor, [model], Draw("dither", worker, step))
+    def zero(self) -> Ref:
+        """A ref without terms."""
+        return Ref([])
 
-    def mix(
-        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
-    ) -> Ref:
-        """A linear combination; what has been sent is one recorded operation each."""
-        nodes = cast(list[Node], [ref.node for ref in neighbours])
-        return Ref([(own_weight * f, n, w) for f, n, w in own.terms] + [(1.0, nodes, weights)])
+    def compress(
+        self, vector: Ref, compressor: Compressor, worker: int, step: int
+    ) -> tuple[Ref, int]:
+        """A recorded compression, or the vector itself where nothing is lost."""
+        fitted, bits = self._sized(compressor)
+        if isinstance(fitted, NoCompressor) and fitted.exact_for(self._dtype):
+            self._tape.record(vector, worker)
+            return vector, bits
+        draw = Draw("dither", worker, step)
+        if fitted.sized_by_content and fitted.billed_bits is None:
+            bits = self._tape.content_bits(fitted, vector, draw)
+        return self._tape.map(fitted, [vector], draw), bits
+
+    def sum(self, weights: Sequence[float], refs: Sequence[Ref]) -> Ref:
+        """A linear combination."""
+        nodes = [ref.node for ref in refs]
+        if None not in nodes:
+            return Ref([(1.0, cast(list[Node], nodes), weights)] if nodes else [])
+        return Ref(
+            [
+                (weight * f, n, w)
+                for weight, ref in zip(weights, refs, strict=True)
+                for f, n, w in ref.terms
+            ]
+        )
 
     def record(self, ref: Ref, worker: int) -> None:
         """Makes one operation of a worker's linear combination."""
@@ -79,6 +99,26 @@ class Tensors:
     def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
         """A recorded row-wise function."""
         return self._tape.map(Plain(function), refs, Draw("dither", worker, 0))
+
+
+class Sized:
+    """Compressors made for a model, and the sizes of their messages.
+
+    Args:
+        layers: the sizes of the model's parameter tensors.
+    """
+
+    def __init__(self, layers: tuple[int, ...]) -> None:
+        self._layers, self._parameters = layers, sum(layers)
+        self._known: dict[Compressor, tuple[Compressor, int]] = {}
+
+    def __call__(self, compressor: Compressor) -> tuple[Compressor, int]:
+        """The compressor to use, and the bits of a message, where they depend on nothing else."""
+        known = self._known.get(compressor)
+        if known is None:
+            fitted = compressor.fitted(self._layers)
+            known = self._known[compressor] = fitted, fitted.sent_bits(self._parameters)
+        return known
 
 
 class _Zero(Ref):
@@ -93,13 +133,15 @@ class _Zero(Ref):
 class NoTensors:
     """The tensor side of a run that has only a clock: every ref is zero.
 
+    Messages whose size depends on the numbers in them have the size that `size_bits` gives.
+
     Args:
-        parameters: the model's size.
+        layers: the sizes of the model's parameter tensors.
     """
 
-    def __init__(self, parameters: int) -> None:
-        self.parameters = parameters
-        self._zero = _Zero([])
+    def __init__(self, layers: tuple[int, ...]) -> None:
+        self.parameters = sum(layers)
+        self._zero, self._sized = _Zero([]), Sized(layers)
 
     def initial(self) -> Ref:
         """Zero."""
@@ -109,13 +151,17 @@ class NoTensors:
         """Zero."""
         return self._zero
 
-    def compress(self, model: Ref, compressor: Compressor, worker: int, step: int) -> Ref:
+    def zero(self) -> Ref:
         """Zero."""
         return self._zero
 
-    def mix(
-        self, own_weight: float, own: Ref, weights: list[float], neighbours: Sequence[Ref]
-    ) -> Ref:
+    def compress(
+        self, vector: Ref, compressor: Compressor, worker: int, step: int
+    ) -> tuple[Ref, int]:
+        """Zero, and the message's size."""
+        return self._zero, self._sized(compressor)[1]
+
+    def sum(self, weights: Sequence[float], refs: Sequence[Ref]) -> Ref:
         """Zero."""
         return self._zero
 

@@ -58,7 +58,11 @@ class Problem(Table):
 
     def parameters(self, streams: Streams) -> int:
         """The model's size, without loading the data."""
-        return sum(p.numel() for p in self.module(streams).parameters())
+        return sum(self.layers(streams))
+
+    def layers(self, streams: Streams) -> tuple[int, ...]:
+        """How many numbers each of its parameter tensors has."""
+        return tuple(p.numel() for p in self.module(streams).parameters())
 
     def cost(self, streams: Streams) -> Cost:
         """What a gradient of the model costs."""

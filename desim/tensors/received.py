@@ -1,6 +1,7 @@
 """What a worker has received of its neighbours."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 from desim.tensors.refs import Ref
 
@@ -30,6 +31,11 @@ class Received:
 
     def __getitem__(self, worker: int) -> Ref:
         return self.messages[self.workers.index(worker)]
+
+    def part(self, k: int) -> "Received":
+        """The k-th parts of messages that are tuples."""
+        parts = [cast(Any, message)[k] for message in self.messages]
+        return Received(self.workers, parts, absent=self.absent)
 
     def __len__(self) -> int:
         return len(self.messages)

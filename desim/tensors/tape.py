@@ -15,6 +15,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from desim.tensors.compressors.base import Compressor
 from desim.tensors.refs import Combination, Draw, Gradient, Map, Node, Ref, RowFunction
 from desim.tensors.store import Store
 
@@ -32,6 +33,9 @@ class Kernels(Protocol):
 
     def gradients(self, nodes: Sequence[Gradient]) -> None:
         """All gradients that are ready."""
+
+    def content_bits(self, compressor: Compressor, node: Node, draw: Draw) -> int:
+        """The bits of one row's message."""
 
 
 class Tape:
@@ -89,6 +93,12 @@ class Tape:
         node = Map(self._order(draw.worker), self.kernels.store, sources, function, draw)
         self._push(node)
         return Ref.of(node)
+
+    def content_bits(self, compressor: Compressor, vector: Ref, draw: Draw) -> int:
+        """The size of a message that depends on the numbers in it: evaluates the tape."""
+        node = self.record(vector, draw.worker)
+        self.flush()
+        return self.kernels.content_bits(compressor, node, draw)
 
     def _order(self, worker: int) -> int:
         self._recorded += 1

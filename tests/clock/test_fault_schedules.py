@@ -82,7 +82,7 @@ def test_outages_answer_in_any_order():
 
 def test_random_outages_have_their_means():
     faults = Faults(workers={"mean_up_s": 30.0, "mean_down_s": 3.0})
-    plan = FaultPlan(faults, Streams(0))
+    plan = FaultPlan(faults, Streams(0), 1000)
     ups, downs = [], []
     for worker in range(40):
         end_s = 0.0

@@ -154,7 +154,7 @@ def test_the_stored_scenario_has_the_profiles_numbers(name, model):
     again = desim.from_table(stored)
     where = site(everybody(12))
     link, link_again = scenario.network.link, again.network.link
-    assert ways(link_again, where.neighbours) == ways(link, where.neighbours)
+    assert ways(link_again, where.targets) == ways(link, where.targets)
     assert link_again.times_s(where, 10**6) == link.times_s(where, 10**6)
     assert again.table() == scenario.table()
 

@@ -118,6 +118,13 @@ class Link:
         """Takes a message and calls `then` with its passage, at once where that is known."""
         then(self.carry(now_s, size_bits))
 
+    def split(self) -> "list[Link]":
+        """The same as one link for each wire, with what is under way; itself where it is one.
+
+        Only the newest of messages that wait or fly for asynchronous readers need be kept apart.
+        """
+        return [self]
+
     def drain(self) -> None:
         """At the end of a trial: tells of what is still under way, where nothing was told yet."""
 
@@ -153,7 +160,7 @@ class Site:
     """What a link model needs to know of the workers.
 
     Attributes:
-        neighbours: of each worker.
+        targets: for each worker those that it sends to.
         streams: for links that differ at random.
         env: the clock, for links that can't tell an arrival when a message is sent.
         up_bps, down_bps: bandwidth of each worker's access link in bit/s, where its hardware has
@@ -161,7 +168,7 @@ class Site:
         apart: one link object for each wire, since what happens on equal wires may differ.
     """
 
-    neighbours: Sequence[Sequence[int]]
+    targets: Sequence[Sequence[int]]
     streams: Streams
     env: simpy.Environment
     up_bps: Sequence[float | None]
@@ -181,7 +188,7 @@ class LinkModel(Member):
 
     @abstractmethod
     def build(self, site: Site) -> list[list[Link]]:
-        """For each worker its directed links to all its neighbours."""
+        """For each worker its directed links to all those that it sends to."""
 
     @abstractmethod
     def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
@@ -190,7 +197,7 @@ class LinkModel(Member):
         Random delays and losses aside.
         """
 
-    def check(self, neighbours: Sequence[Sequence[int]]) -> None:
+    def check(self, targets: Sequence[Sequence[int]]) -> None:
         """Raises ScenarioError where the model doesn't fit a graph."""
 
     def losses(self) -> tuple[float, float]:

@@ -41,6 +41,21 @@ class Cable(Link):
         cable.jitter = way.jitter
         return cable
 
+    def split(self) -> list[Link]:
+        """One cable for each target, unless all share the wire."""
+        if self.copies == 1:
+            return [self]
+        parts: list[Link] = []
+        for end in self.ends:
+            part = Cable(self.source, [end.target], self.latency_s, 1.0, copies=1)
+            part.seconds_per_bit, part.wire.free_s = self.seconds_per_bit, self.wire.free_s
+            part.ends, part.newest, part.posted = [end], self.newest, self.posted
+            part.flying = self.flying and self.flying.copy()
+            if self.waiting is not None:
+                part.wait(*self.waiting)
+            parts.append(part)
+        return parts
+
     def carry(self, now_s: float, size_bits: int) -> Passage:
         """Sends as soon as the wire is free."""
         wire = self.wire
@@ -67,7 +82,7 @@ class Dedicated(Wired):
         for source, ways in enumerate(self.ways(site)):
             alike = len({(way.latency_s, way.slowest_bps) for way in ways}) == 1
             if alike and ways[0].jitter is None and not site.apart:
-                row = site.neighbours[source]
+                row = site.targets[source]
                 built.append([Cable(source, row, ways[0].latency_s, ways[0].slowest_bps)])
             else:
                 built.append([Cable.along(source, way) for way in ways])

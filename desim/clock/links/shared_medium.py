@@ -37,7 +37,7 @@ class SharedMedium(LinkModel):
         medium = Wire()
         return [
             [Cable(source, row, self.latency_s, self.bandwidth_bps, medium, copies=1)]
-            for source, row in enumerate(site.neighbours)
+            for source, row in enumerate(site.targets)
         ]
 
     def losses(self) -> tuple[float, float]:

@@ -169,13 +169,13 @@ class Wired(Profiled, LinkModel):
         whole = self.resolved()
         return whole.loss or 0.0, whole.resend_after_s or 1.0
 
-    def check(self, neighbours: Sequence[Sequence[int]]) -> None:
+    def check(self, targets: Sequence[Sequence[int]]) -> None:
         """Refuses `links` that the graph doesn't have, and links without any properties."""
         whole = self.resolved()
         if whole.links is None:
             return
         key, named = f"network.link.links.file = {whole.links.file!r}", whole.links.links
-        there = {(source, target) for source, row in enumerate(neighbours) for target in row}
+        there = {(source, target) for source, row in enumerate(targets) for target in row}
         for source, target in named:
             if (source, target) not in there:
                 raise ScenarioError(
@@ -192,7 +192,7 @@ class Wired(Profiled, LinkModel):
 
     def access_bps(self, site: Site) -> tuple[list[float], list[float]]:
         """The up and down links' bandwidths of all workers."""
-        workers = np.arange(len(site.neighbours))
+        workers = np.arange(len(site.targets))
         # Below 2^32 are the links' draws, named by their targets.
         uniforms = site.streams.uniforms("link", workers[:, None], 2**32, np.arange(2))
         up, down = (
@@ -208,10 +208,10 @@ class Wired(Profiled, LinkModel):
         return up, down
 
     def ways(self, site: Site) -> Iterator[list[Way]]:
-        """For each worker the ways to its neighbours."""
+        """For each worker the ways to those that it sends to."""
         whole = self.resolved()
         up, down = whole.access_bps(site)
-        for source, row in enumerate(site.neighbours):
+        for source, row in enumerate(site.targets):
             yield [
                 Way(
                     target,
