@@ -10,12 +10,14 @@ and algorithms as objects.
 """
 
 from desim.algorithms.base import Algorithm
+from desim.algorithms.rounds import Rounds
 from desim.algorithms.synchronous import Synchronous
 from desim.clock.faults import Faults
 from desim.clock.hardware import Hardware
-from desim.clock.links.base import Link, LinkModel, Site
+from desim.clock.links.base import Link, LinkModel, Site, Wire
 from desim.clock.stragglers.base import PerStep, StragglerModel
 from desim.errors import DesimError, ModelError, ResultsError, ScenarioError, SimulationError
+from desim.messenger import Message
 from desim.mixings.base import Mixing
 from desim.outcome import Outcome
 from desim.plan import Plan, plan
@@ -29,9 +31,11 @@ from desim.tensors.compressors.base import Compressor
 from desim.tensors.datasets.base import Data, Dataset, Shape
 from desim.tensors.losses.base import Loss
 from desim.tensors.models.base import Model
+from desim.tensors.optimizer import Optimizer
 from desim.tensors.partitions.base import Partition
 from desim.tensors.problem import Problem
-from desim.topologies.base import Topology
+from desim.tensors.wire import Reader, Writer
+from desim.topologies.base import Graph, Topology
 from desim.tuning import Tuned, Tuning, tune
 from desim.worker import Waiting, Worker
 
@@ -44,22 +48,27 @@ __all__ = [
     "DesimError",
     "Evaluate",
     "Faults",
+    "Graph",
     "Grid",
     "Hardware",
     "Link",
     "LinkModel",
     "Loss",
+    "Message",
     "Mixing",
     "Model",
     "ModelError",
     "Network",
+    "Optimizer",
     "Outcome",
     "Partition",
     "PerStep",
     "Plan",
     "Problem",
     "Progress",
+    "Reader",
     "ResultsError",
+    "Rounds",
     "Scenario",
     "ScenarioError",
     "Setting",
@@ -76,7 +85,9 @@ __all__ = [
     "Tuned",
     "Tuning",
     "Waiting",
+    "Wire",
     "Worker",
+    "Writer",
     "from_table",
     "plan",
     "read",

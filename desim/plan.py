@@ -60,11 +60,13 @@ class Plan:
         parameters: the model's size.
         samples_per_worker: how many training samples each worker holds; 0 without training.
         mean_speed_sps: E[V] in samples/s.
-        edges: undirected links of the graph.
+        edges: links of the graph, both directions as one unless it is directed.
+        directed: whether it is.
         degrees: smallest, mean and largest degree.
-        row_sum_error, asymmetry: how far W is from its rules, at the worst place.
+        row_sum_error, column_sum_error: how far W is from averaging, at the worst place.
         eigenvalues, spectral_gap: of W: lambda_2 and lambda_n, the second largest and the smallest,
-            and 1 - max(|lambda_2|, |lambda_n|); None where the graph is too large for them.
+            and 1 - max(|lambda_2|, |lambda_n|); None where the graph is too large for them, and
+            the eigenvalues where W isn't symmetric.
         methods: each algorithm's own.
     """
 
@@ -78,9 +80,10 @@ class Plan:
     samples_per_worker: int
     mean_speed_sps: float
     edges: int
+    directed: bool
     degrees: tuple[int, float, int]
     row_sum_error: float
-    asymmetry: float
+    column_sum_error: float
     eigenvalues: tuple[float, float] | None
     spectral_gap: float | None
     methods: tuple[MethodPlan, ...]
@@ -118,10 +121,11 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         parameters=sum(layers),
         samples_per_worker=samples,
         mean_speed_sps=fleet.mean_speed_sps(),
-        edges=int(degrees.sum()) // 2,
+        edges=int(degrees.sum()) // (1 if weights.graph.directed else 2),
+        directed=weights.graph.directed,
         degrees=(int(degrees.min()), float(degrees.mean()), int(degrees.max())),
         row_sum_error=float(abs(matrix.sum(axis=1) - 1).max()),
-        asymmetry=float(abs(matrix - matrix.T).max()),
+        column_sum_error=float(abs(matrix.sum(axis=0) - 1).max()),
         eigenvalues=weights.eigenvalues(),
         spectral_gap=weights.spectral_gap(),
         methods=tuple(

@@ -23,9 +23,10 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"{plan.seeds} seeds{less}",
         "workers": f"{plan.workers}{held}; E[V] = {plan.mean_speed_sps:g} samples/s",
         "model": f"{plan.parameters:,} parameters",
-        "graph": f"connected, {plan.edges:,} links, degree {low} to {high}, mean {mean:.1f}",
-        "W": f"rows sum to 1 within {plan.row_sum_error:.1e}, symmetric within "
-        f"{plan.asymmetry:.1e}",
+        "graph": f"connected, {plan.edges:,} {'directed ' if plan.directed else ''}links, degree "
+        f"{low} to {high}, mean {mean:.1f}",
+        "W": f"rows sum to 1 within {plan.row_sum_error:.1e}, columns within "
+        f"{plan.column_sum_error:.1e}",
         "": _spectrum(plan),
     }
     for key, value in rows.items():
@@ -46,8 +47,10 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 
 def _spectrum(plan: Plan) -> str:
-    if plan.eigenvalues is None:
+    if plan.spectral_gap is None:
         return "eigenvalues not computed for so many workers"
+    if plan.eigenvalues is None:
+        return f"spectral gap {plan.spectral_gap:.4f}"
     second, last = plan.eigenvalues
     return f"lambda_2 {second:.4f}, lambda_n {last:.4f}, spectral gap {plan.spectral_gap:.4f}"
 

@@ -57,8 +57,14 @@ AXES: dict[str, str] = {
 class Table(BaseModel):
     """A table of the scenario: frozen, strict about types, refuses keys that it doesn't know."""
 
+    # A class of the user's own may say `random = False` without an annotation.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        ignored_types=(bool, str),
     )
 
     def table(self) -> dict[str, Any]:

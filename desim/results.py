@@ -141,11 +141,13 @@ class ResultsFolder:
             "sweep": trial.point,
             "status": _status(outcome),
             "diverged_at_s": outcome.diverged_at_s,
+            "diverged": outcome.diverged,
             "stalled": outcome.stalled,
             "stopped_by": outcome.stopped_by,
             "optimal_loss": outcome.optimal_loss,
             "time_s": outcome.time_s,
             "workers": trial.setting.cluster.size,
+            "server": trial.setting.algorithm.has_server,
             **self._options,
             "checksums": {file: _sha256(folder / file) for file in files},
         }

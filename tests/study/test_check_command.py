@@ -32,7 +32,7 @@ def test_closed_forms() -> None:
     # A ring with weights 1/3 is a circulant: its eigenvalues are 1/3 + 2/3 cos(2 pi k / n).
     assert plan.eigenvalues == pytest.approx((1 / 3 + 2 / 3 * cos(2 * pi / 6), 1 / 3 - 2 / 3))
     assert plan.spectral_gap == pytest.approx(1 - 2 / 3)
-    assert max(plan.row_sum_error, plan.asymmetry) < 1e-12
+    assert max(plan.row_sum_error, plan.column_sum_error) < 1e-12
 
     dsgd, quantimed = plan.methods
     assert (dsgd.label, dsgd.alpha, dsgd.epsilon) == ("DSGD", 0.5, 1.0)

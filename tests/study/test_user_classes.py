@@ -14,6 +14,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+import networkx as nx
+import numpy as np
+import torch
+from torch import nn
+
 import desim
 
 
@@ -45,6 +50,131 @@ class MySpeed(desim.PerStep):
 
     def mean_slowdown(self):
         return 0.05
+
+
+class Path(desim.Topology):
+    """A path."""
+
+    def draw(self, workers, random):
+        return nx.path_graph(workers)
+
+
+class Halves(desim.Mixing):
+    """A third for each neighbour."""
+
+    def off_diagonal(self, graph):
+        return tuple(np.full(len(row), 1 / 3) for row in graph.neighbours)
+
+
+class Stripes(desim.Dataset):
+    """Two classes of stripes."""
+
+    def shape(self):
+        return desim.Shape((4,), 2)
+
+    def load(self):
+        y = np.arange(100) % 2
+        x = np.stack([y, 1 - y, y, 1 - y], 1).astype(np.float32)
+        return desim.Data(x, y, x[:10], y[:10])
+
+
+class Tiny(desim.Model):
+    """One layer."""
+
+    def build(self, shape):
+        return nn.Linear(shape.inputs[0], shape.outputs)
+
+
+class Squares(desim.Loss):
+    """The squared distance from the class's corner."""
+
+    def __call__(self, outputs, targets):
+        return (outputs - torch.eye(2)[targets]).square().sum(-1)
+
+
+class AsTheyLie(desim.Partition):
+    """In turn."""
+
+    def deal(self, classes, workers, samples, random):
+        return list(np.arange(workers * samples).reshape(workers, samples))
+
+
+class Halved(desim.StepSize):
+    """Half of alpha."""
+
+    alpha: float
+
+    def at(self, horizon):
+        return self.alpha / 2, 1.0
+
+
+class Signs(desim.Compressor):
+    """sign(x) of one size."""
+
+    size: float
+    error = "bounded"
+    unbiased = random = False
+    keeps_zeros = False
+
+    def size_bits(self, parameters):
+        return parameters
+
+    def error_bound(self, parameters):
+        return 4.0 * parameters
+
+    def __call__(self, rows, *, uniform):
+        return torch.full_like(rows, self.size).copysign(rows)
+
+    def write(self, x, uniform, message):
+        message.integers(x.signbit(), 1)
+
+    def read(self, message, parameters, dtype, uniform):
+        signs = 1 - 2 * torch.from_numpy(message.integers(parameters, 1))
+        return self.size * signs.to(dtype)
+
+
+class Averager(desim.Algorithm):
+    """Workers send models, the server their mean."""
+
+    has_server = True
+    batch: int = 5
+
+    def worker(self, me):
+        alpha, _ = self.step_size.at(me.horizon)
+        x = me.initial_model()
+        for t in me.rounds():
+            x = me.record(x - alpha * (yield from me.compute(x, self.batch)))
+            me.tell(me.workers, (yield from me.compress(x)), ("model", t))
+            [letter] = yield from me.hear(("mean", t))
+            x = letter.content
+            me.commit(x)
+
+    def server(self, me):
+        for t in me.rounds():
+            letters = yield from me.hear(("model", t), me.workers)
+            x = me.record((yield from me.mean([letter.content for letter in letters])))
+            me.commit(x)
+            me.tell_all(me.targets, (yield from me.compress(x)), ("mean", t))
+
+
+class Slow(desim.Link):
+    """A tenth of a second for every message."""
+
+    def carry(self, now_s, size_bits):
+        return now_s, now_s, now_s + 0.1
+
+
+class SlowLinks(desim.LinkModel):
+    """All links are slow."""
+
+    def build(self, site):
+        return [
+            [Slow(source, [target], desim.Wire(), 1) for target in row]
+            for source, row in enumerate(site.targets)
+        ]
+
+    def times_s(self, site, size_bits):
+        return 0.1, 0.1
 
 
 class Fails(MyDSGD):
@@ -105,6 +235,41 @@ def test_a_class_from_the_working_folder(desim: Call) -> None:
     # The scenario as resolved names the class and can be run again.
     assert desim("run", "two/scenario.toml", "--out", "one", "--jobs", 1, "--quiet").code == 0
     assert sums(Path("one")) == sums(Path("two"))
+
+
+#: Where each axis stands in a scenario, a class of one's own, and what shows that it was used.
+EVERY_AXIS = {
+    "problem.dataset": ({"kind": "my_methods:Stripes"}, "10 parameters"),
+    "problem.model": ({"kind": "my_methods:Tiny"}, "650 parameters"),
+    "problem.loss": ({"kind": "my_methods:Squares"}, None),
+    "problem.partition": ({"kind": "my_methods:AsTheyLie"}, None),
+    "cluster.stragglers": ({"kind": "my_methods:MySpeed"}, "E[V] = 25 samples/s"),
+    "network.topology": ({"kind": "my_methods:Path"}, "3 links, degree 1 to 2"),
+    "network.mixing": ({"kind": "my_methods:Halves"}, None),
+    "network.link": ({"kind": "my_methods:SlowLinks"}, "0.1 s"),
+    "algorithms.0.step_size": ({"kind": "my_methods:Halved", "alpha": 0.5}, "0.25"),
+    "algorithms.1.compressor": ({"kind": "my_methods:Signs", "size": 0.1}, "310 bits"),
+    "algorithms.0": (
+        {"kind": "my_methods:Averager", "step_size": {"kind": "constant", "alpha": 0.5}},
+        "Averager",
+    ),
+}
+
+
+@pytest.mark.parametrize("key", EVERY_AXIS)
+def test_every_axis_takes_a_class_of_ones_own(desim: Call, key: str) -> None:
+    table, shown = EVERY_AXIS[key]
+    changes: dict[str, object] = {key: table}
+    if key in ("problem.dataset", "problem.loss", "problem.partition"):
+        changes |= {"problem.dataset": {"kind": "my_methods:Stripes"}, "problem.model": "softmax"}
+    write(Path("tiny.toml"), changes)
+    checked = desim("check", "tiny.toml")
+    assert (checked.code, checked.err) == (0, "")
+    assert shown is None or shown in checked.out
+    ended = desim("run", "tiny.toml", "--out", "results", "--jobs", 1, "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    stored = Path("results/scenario.toml").read_text()
+    assert str(table["kind"]) in stored
 
 
 def test_a_wrong_field_of_ones_own_class(desim: Call) -> None:
