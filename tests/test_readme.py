@@ -1,5 +1,7 @@
 """The README's examples run as they stand."""
 
+import ast
+import importlib
 import re
 import shlex
 import subprocess
@@ -8,8 +10,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
+import torch
 
+import analysis
 from desim.clock.faults import Faults
+from desim.scenario import find
 from desim.setting import Cluster, Network
 from desim.streams import Streams
 from desim.tensors.problem import Problem
@@ -37,10 +43,67 @@ def desim(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def own_methods(folder: Path) -> tuple[str, str]:
+    """Writes the README's mymethods.py; gives the method's and the compressor's source."""
+    method, compressor, _ = blocks("python")
+    (folder / "mymethods.py").write_text(method + "\n\n" + compressor, encoding="utf-8")
+    return method, compressor
+
+
+def lines_of_code(source: str) -> int:
+    """Lines of a class, its docstring and blank lines aside."""
+    (cls,) = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    docstring = cls.body[0]
+    assert docstring.end_lineno is not None
+    left_out = range(docstring.lineno, docstring.end_lineno + 1)
+    numbered = enumerate(source.splitlines(), 1)
+    return sum(k >= cls.lineno and k not in left_out and line.strip() != "" for k, line in numbered)
+
+
+def test_a_method_and_a_compressor_of_ones_own_are_short(tmp_path: Path) -> None:
+    method, compressor = own_methods(tmp_path)
+    assert lines_of_code(method) < 30
+    assert lines_of_code(compressor) < 20
+
+
+def test_a_scenario_takes_a_method_and_a_compressor_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_methods(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    table = tomllib.loads(find("quickstart").read_text(encoding="utf-8"))
+    table |= tomllib.loads(blocks("toml")[2]) | {"stop": {"rounds": 40}, "seeds": [0]}
+    table["cluster"]["workers"] = 9
+    table["evaluate"] = {"every_rounds": 20}
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    done = desim(f"desim run own.toml --out {tmp_path / 'results'} --jobs 1", tmp_path)
+    assert done.returncode == 0, done.stderr
+    metrics = analysis.load(tmp_path / "results")
+    losses = metrics.groupby("algorithm").train_loss.agg(["first", "last"])
+    assert set(losses.index) == {"SlowMo", "choco-sgd"}
+    assert (losses["last"] < losses["first"] - 0.1).all()
+
+
+def test_the_compressor_of_ones_own_keeps_its_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_methods(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    compressor = importlib.import_module("mymethods").BlockMeans(size=7)
+    for dtype in (torch.float32, torch.float64):
+        x = torch.randn(100, dtype=dtype, generator=torch.Generator().manual_seed(0))
+        arrives = compressor(x[None], uniform=None)[0]
+        data = compressor.encode(x, None)
+        assert 8 * len(data) == compressor.size_bits(100) == 15 * 32
+        assert torch.equal(compressor.decode(data, 100, dtype), arrives)
+        assert (arrives - x).norm() <= compressor.error_bound(100) ** 0.5 * x.norm()
+
+
 @pytest.mark.slow
 def test_the_python_example_runs(tmp_path: Path) -> None:
-    (example,) = blocks("python")
-    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    own_methods(tmp_path)
+    (tmp_path / "example.py").write_text(blocks("python")[2], encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", "example.py"],
         cwd=tmp_path,
@@ -49,7 +112,7 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "LocalSGD" in done.stdout
+    assert "SlowMo" in done.stdout
 
 
 @pytest.mark.slow
@@ -71,7 +134,7 @@ def test_the_example_of_a_cluster_is_one(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_example_of_a_problem_is_one() -> None:
-    _, example = blocks("toml")
+    example = blocks("toml")[1]
     problem = Problem(**tomllib.loads(example)["problem"])
     assert problem.parameters(Streams(0)) == 16 * 16 + 1
 
