@@ -32,4 +32,15 @@ class SimulationError(DesimError):
 
 
 class NonFiniteError(SimulationError):
-    """A message with nan or infinity in it, which no compressor sends."""
+    """A message with nan or infinity in it, which no compressor sends.
+
+    Attributes:
+        worker, step: whose message, and which of its messages, from 0.
+    """
+
+    def __init__(self, text: str, worker: int, step: int) -> None:
+        super().__init__(text)
+        self.worker, self.step = worker, step
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, int]]:
+        return type(self), (str(self), self.worker, self.step)

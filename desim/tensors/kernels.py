@@ -9,7 +9,7 @@ from desim.streams import Streams
 from desim.tensors.combinations import Combinations
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.gradients import Gradients
-from desim.tensors.maps import Maps, Uniforms
+from desim.tensors.maps import Maps, Uniforms, refuse_nonfinite
 from desim.tensors.problem import Task
 from desim.tensors.refs import Combination, Draw, Gradient, Map, Node
 from desim.tensors.samples import Sampler
@@ -20,6 +20,7 @@ def _content_bits(
     store: Store, uniforms: Uniforms, compressor: Compressor, node: Node, draw: Draw
 ) -> int:
     row = store.data[node.row]
+    refuse_nonfinite(compressor, [row[None]], [draw])
     uniform = None
     if compressor.random:
         uniform = torch.empty_like(row)[None]
@@ -84,6 +85,7 @@ class OneByOneKernels:
         """The function of one row."""
         for node in nodes:
             inputs = [self.store.data[source.row][None] for source in node.inputs]
+            refuse_nonfinite(node.function, inputs, [node.draw])
             uniform = torch.empty_like(inputs[0]) if node.function.random else None
             if uniform is not None:
                 self._uniforms.fill(uniform, self._uniforms.keys([node.draw]))

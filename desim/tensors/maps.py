@@ -1,13 +1,16 @@
 """Row-wise functions, many rows at a time, in blocks that fit in cache."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from desim.errors import NonFiniteError
 from desim.streams import Streams
+from desim.tensors.compressors.base import first_nonfinite
 from desim.tensors.refs import Draw, Map, RowFunction
 from desim.tensors.store import Index, Store, part
 
@@ -85,9 +88,11 @@ class Maps:
         per_block = max(1, _BLOCK_NUMBERS // store.parameters)
         for start in range(0, count, per_block):
             stop = start + per_block
+            inputs = [store.data[part(source, start, stop)] for source in sources]
+            refuse_nonfinite(function, inputs, [node.draw for node in nodes[start:stop]])
             self._block(
                 function,
-                [store.data[part(source, start, stop)] for source in sources],
+                inputs,
                 part(target, start, stop),
                 None if keys is None else keys[start:stop],
             )
@@ -109,3 +114,32 @@ class Maps:
             out.copy_(result)
         if not isinstance(target, slice):
             data.index_copy_(0, target, out)
+
+
+def refuse_nonfinite(
+    function: RowFunction, inputs: Sequence[Tensor], draws: Sequence[Draw]
+) -> None:
+    """Stops before a function that refuses nan and infinity is given any.
+
+    Args:
+        function: of rows.
+        inputs: its arguments, tensors (len(draws), parameters).
+        draws: what names the rows.
+
+    Raises:
+        NonFiniteError: with the first row and what is wrong with it.
+    """
+    if not function.refuses_nonfinite:
+        return
+    for rows in inputs:
+        if isfinite(rows.sum()):  # far cheaper than to look at each number
+            continue
+        for row, (_, worker, step) in zip(rows, draws, strict=True):
+            if (bad := first_nonfinite(row)) is not None:
+                name = getattr(function, "kind", type(function).__name__)
+                raise NonFiniteError(
+                    f"worker {worker}'s message {step} has {float(row[bad])} as number {bad}: "
+                    f"{name} can't send it; has training diverged? a smaller step_size may help",
+                    worker,
+                    step,
+                )

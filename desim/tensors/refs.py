@@ -75,6 +75,10 @@ class RowFunction(Protocol):
     def random(self) -> bool:
         """Whether it uses `uniform`."""
 
+    @property
+    def refuses_nonfinite(self) -> bool:
+        """Whether evaluation shall stop at a nan or an infinity among its arguments."""
+
     def __call__(self, *rows: Any, **uniform: Any) -> Tensor:
         """The function."""
 
@@ -87,6 +91,7 @@ class Plain:
 
     function: Callable[..., Tensor]
     random: ClassVar[bool] = False
+    refuses_nonfinite: ClassVar[bool] = False
 
     def __call__(self, *rows: Tensor, uniform: Tensor | None) -> Tensor:
         """function(*rows)."""

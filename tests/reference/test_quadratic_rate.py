@@ -41,6 +41,7 @@ from desim.tensors.compressors.random_rounding import RandomRounding
 from desim.tensors.datasets.quadratic import Quadratic
 from desim.tensors.models.quadratic import QuadraticModel
 from desim.tensors.problem import Problem
+from desim.tensors.wire import Reader, Writer
 from desim.topologies.exponential import Exponential
 
 WORKERS, DIMENSION, SEED = 8, 1000, 1
@@ -89,6 +90,15 @@ class RoundingDown(Compressor):
 
     def __call__(self, rows: Tensor, *, uniform: Tensor | None) -> Tensor:
         return torch.floor(rows / self.grid) * self.grid
+
+    def write(self, x: Tensor, uniform: Tensor | None, message: Writer) -> None:
+        message.integers(torch.floor(x / self.grid).clamp(-128, 127) + 128, 8)
+
+    def read(
+        self, message: Reader, parameters: int, dtype: torch.dtype, uniform: Tensor | None
+    ) -> Tensor:
+        levels = torch.from_numpy(message.integers(parameters, 8) - 128)
+        return levels.to(dtype) * self.grid
 
 
 def squared_error(rounds: int, step_size: StronglyConvex, compressor: Compressor) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from builders import examples, label
+from compressing import compress, uniforms
 
 COMPRESSORS = examples("compressors")
 
@@ -15,18 +16,6 @@ COMPRESSORS = examples("compressors")
 @pytest.fixture(params=COMPRESSORS, ids=label)
 def compressor(request):
     return request.param
-
-
-def uniforms(compressor, shape, seed=0, dtype=torch.float64):
-    """Numbers in (0, 1), or None where the compressor draws none."""
-    if not compressor.random:
-        return None
-    generator = torch.Generator().manual_seed(seed)
-    return (torch.rand(shape, generator=generator, dtype=dtype) + 1e-9).clamp_(max=1 - 1e-7)
-
-
-def compress(compressor, rows, seed=0):
-    return compressor(rows, uniform=uniforms(compressor, rows.shape, seed, rows.dtype))
 
 
 VECTORS = {
@@ -70,7 +59,9 @@ def test_the_mean_squared_error_keeps_its_bound(compressor, vector):
     if compressor.error == "relative":
         bound *= float(vector.square().sum())
     standard_error = float(squares.std()) / DRAWS**0.5
-    assert float(squares.mean()) <= bound + 5 * standard_error + 1e-14
+    # What travels as a 32-bit float is rounded by up to 2^-23 of itself.
+    rounding = 1e-6 * bound + 1e-13 * float(vector.square().sum())
+    assert float(squares.mean()) <= bound + 5 * standard_error + rounding
     if compressor.error == "none":
         assert bound == 0
 
@@ -78,7 +69,7 @@ def test_the_mean_squared_error_keeps_its_bound(compressor, vector):
 def test_an_error_is_labelled_and_its_bound_is_a_number(compressor):
     assert compressor.error in ("none", "bounded", "relative")
     assert 0 <= compressor.error_bound(1000) < float("inf")
-    assert compressor.error_bound(1000) >= compressor.error_bound(10)
+    assert compressor.error_bound(1000) >= compressor.error_bound(100)
 
 
 def test_a_row_does_not_depend_on_the_rows_beside_it(compressor, vector):
@@ -98,6 +89,8 @@ def test_zero_stays_zero(compressor, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_zeros_beside_numbers_stay_zero_and_signs_are_kept(compressor, dtype):
+    if not compressor.keeps_zeros:
+        pytest.skip("says it doesn't")
     row = torch.tensor([0.5, 0.0, -0.5, 0.0, 1.0, -1.0] * 20, dtype=dtype)
     found = compress(compressor, row[None])[0]
     assert (found[row == 0] == 0).all()
@@ -115,9 +108,19 @@ def test_results_are_finite_of_the_same_type_and_leave_the_input_alone(compresso
     assert found.isfinite().all()
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-10, 1e4])
+@pytest.mark.parametrize("size", [1, 17, 48, 1001])
+def test_the_rows_of_a_block_are_those_of_single_calls(compressor, size):
+    rows = torch.randn(5, size, generator=torch.Generator().manual_seed(4)) / 5
+    noise = uniforms(compressor, rows.shape, dtype=torch.float32)
+    together = compressor(rows, uniform=None if noise is None else noise.clone())
+    for i, row in enumerate(rows):
+        alone = compressor(row[None], uniform=None if noise is None else noise[i : i + 1])
+        assert torch.equal(alone[0], together[i])
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-30, 1e-10, 1e4, 1e30, 3.4e38])
 def test_tiny_and_large_numbers_give_finite_results(compressor, scale):
-    rows = torch.linspace(-scale, scale, 100)[None].float()
+    rows = torch.linspace(-1, 1, 100)[None].double().mul_(scale).float()
     assert compress(compressor, rows).isfinite().all()
 
 
@@ -138,6 +141,13 @@ def test_sizes_are_whole_positive_and_grow_with_the_model(compressor, parameters
     size = compressor.size_bits(parameters)
     assert isinstance(size, int)
     assert 0 < size <= compressor.size_bits(parameters + 1)
+
+
+def test_fitted_to_a_model_it_is_the_same_for_all_workers(compressor):
+    assert compressor.fitted((30, 70)) == compressor.fitted((30, 70))
+    assert hash(compressor.fitted((30, 70))) == hash(compressor.fitted((30, 70)))
+    assert compressor.fitted((30, 70)).table() == compressor.table()
+    assert compressor.fitted((100,)).size_bits(100) == compressor.size_bits(100)
 
 
 def test_equal_compressors_share_a_call(compressor):

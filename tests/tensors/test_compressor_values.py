@@ -6,6 +6,7 @@ from builders import examples, label
 from pydantic import ValidationError
 
 from desim.tensors.compressors.base import Compressor
+from desim.tensors.compressors.bf16 import BFloat16
 from desim.tensors.compressors.low_precision import LowPrecision
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.compressors.random_rounding import RandomRounding
@@ -37,6 +38,28 @@ PAPER = 39_760  # parameters of the 784-50-10 network
         ({"kind": "random-rounding", "grid": 1.0, "range": 1.0}, 100, 200),
         ({"kind": "random-rounding", "grid": 1.0, "range": 3.0}, 100, 300),
         ({"kind": "random-rounding", "grid": 1.0, "range": 4.0}, 100, 400),
+        ({"kind": "bf16"}, PAPER, 16 * PAPER),
+        ({"kind": "sign"}, PAPER, 32 + PAPER),
+        ({"kind": "stochastic-sign"}, PAPER, 32 + PAPER),
+        ({"kind": "terngrad"}, 101, 32 + 202),
+        # 3^5 = 243 < 256: 21 bytes for 101 trits.
+        ({"kind": "terngrad", "packed": True}, 101, 32 + 8 * 21),
+        ({"kind": "natural"}, PAPER, 9 * PAPER),
+        ({"kind": "natural-dithering", "levels": 7}, 100, 32 + 100 * 4),
+        ({"kind": "natural-dithering", "levels": 8}, 100, 32 + 100 * 5),
+        # A least and a largest number for each bucket.
+        ({"kind": "min-max"}, PAPER, 64 + 8 * PAPER),
+        ({"kind": "min-max", "bits": 4, "bucket": 512}, 1025, 3 * 64 + 4 * 1025),
+        # 398 numbers of 32 bits, and places of 16 as 39,760 < 2^16.
+        ({"kind": "top-k", "fraction": 0.01}, PAPER, 398 * 48),
+        ({"kind": "top-k", "fraction": 0.01, "index_bits": 32}, PAPER, 398 * 64),
+        ({"kind": "top-k", "k": 10}, 7, 7 * 35),
+        ({"kind": "top-k", "k": 10}, 1, 32),
+        ({"kind": "top-k", "fraction": 0.001}, 100, 32 + 7),
+        ({"kind": "random-k", "fraction": 0.01}, PAPER, 64 + 398 * 32),
+        ({"kind": "random-k", "fraction": 0.01, "shared_seed": False}, PAPER, 398 * 48),
+        ({"kind": "error-feedback", "compressor": "sign"}, 100, 132),
+        ({"kind": "per-layer", "compressor": "sign"}, 100, 132),
     ],
     ids=str,
 )
@@ -52,7 +75,24 @@ def test_sizes_on_the_wire(table, parameters, bits):
         ({"kind": "low-precision", "levels": 255}, 10_000, 10_000 / 255**2),
         ({"kind": "low-precision", "levels": 15, "bucket": 100}, 10_000, 100 / 225),
         ({"kind": "random-rounding", "grid": 0.001, "range": 4.0}, 40_000, 0.01),
+        # With the max-norm d / (4 s^2); divided by tau = 1 + that, 1 - 1 / tau.
+        ({"kind": "low-precision", "levels": 5, "norm": "max"}, 100, 1.0),
+        ({"kind": "low-precision", "levels": 5, "norm": "max", "contractive": True}, 100, 0.5),
         ({"kind": "none", "bits": 16}, 5, 2.0**-22),
+        ({"kind": "bf16"}, 5, 2.0**-16),
+        ({"kind": "sign"}, 50, 0.98),
+        ({"kind": "stochastic-sign"}, 50, 49.0),
+        # M ||x||_1 / ||x||^2 is largest, (1 + sqrt d) / 2, for one M and the rest (sqrt(d) - 1) M /
+        # (d - 1).
+        ({"kind": "terngrad"}, 49, 3.0),
+        ({"kind": "natural"}, 50, 0.125),
+        # 1/8 + q min(1, q), q = sqrt(d) / 2^(s-1): 10 / 2^4 and 10 / 2^3.
+        ({"kind": "natural-dithering", "levels": 5}, 100, 0.125 + 0.625**2),
+        ({"kind": "natural-dithering", "levels": 4}, 100, 0.125 + 1.25),
+        ({"kind": "min-max"}, 255**2, 0.5),
+        ({"kind": "top-k", "fraction": 0.01}, PAPER, 1 - 398 / PAPER),
+        ({"kind": "random-k", "k": 5}, 50, 9.0),
+        ({"kind": "random-k", "k": 5, "contractive": True}, 50, 0.9),
     ],
     ids=str,
 )
@@ -65,12 +105,12 @@ def row(*numbers):
 
 
 def test_low_precision_rounds_shares_of_the_norm_up_or_down():
-    # ||(3, -4, 0)|| = 5; with s = 2 the levels are 0, 2.5 and 5. 3 is at level 1.2: it goes up
-    # where u >= .8; 4 is at level 1.6 and goes up where u >= .4.
+    # ||(3, -4, 0)|| = 5; with s = 2 the levels are 0, 2.5 and 5. 3 is at level 1.2 and goes up
+    # where u >= .8; -4 is at level -1.6 and goes up, to -1, where u >= .6.
     quantizer = LowPrecision(levels=2)
     for noise, expected in [
-        ((0.79, 0.39, 0.99), (2.5, -2.5, 0)),
-        ((0.81, 0.41, 0.01), (5, -5, 0)),
+        ((0.79, 0.61, 0.99), (2.5, -2.5, 0)),
+        ((0.81, 0.59, 0.01), (5, -5, 0)),
     ]:
         found = quantizer(row(3.0, -4, 0), uniform=row(*noise))
         # The norm travels as the next larger float32.
@@ -80,6 +120,14 @@ def test_low_precision_rounds_shares_of_the_norm_up_or_down():
 def test_the_largest_number_under_the_max_norm_is_always_kept():
     found = LowPrecision(levels=1, norm="max")(row(0.5, -2.0, 0.1), uniform=row(0.4, 0.001, 0.8))
     torch.testing.assert_close(found, row(0, -2, 0), rtol=3e-7, atol=0)
+
+
+def test_a_contractive_quantizer_divides_by_tau():
+    # d / s^2 = 2 / 4 against sqrt(2) / 2: tau = 1.5.
+    vector, noise = row(3.0, -4.0), row(0.79, 0.61)
+    plain = LowPrecision(levels=2)(vector, uniform=noise.clone())
+    scaled = LowPrecision(levels=2, contractive=True)(vector, uniform=noise.clone())
+    torch.testing.assert_close(scaled, plain / 1.5, rtol=1e-12, atol=0)
 
 
 def test_buckets_have_norms_of_their_own_and_the_last_may_be_short():
@@ -105,6 +153,13 @@ def test_a_float32_row_whose_squares_overflow_still_arrives():
     found = LowPrecision(levels=3)(vector, uniform=torch.full((1, 3), 0.5))
     assert found.isfinite().all()
     assert found[0, 0] == pytest.approx(1e30, rel=1e-6)
+
+
+def test_a_norm_that_is_no_single_float_is_sent_as_the_largest():
+    # ||x|| = 7.6e38 > 3.4e38; one level is worth 1.13e38.
+    vector = torch.full((1, 5), 3.4e38)
+    found = LowPrecision(levels=3)(vector, uniform=torch.tensor([[0.1, 0.3, 0.5, 0.7, 0.9]]))
+    torch.testing.assert_close(found, vector, rtol=1e-2, atol=0)
 
 
 def test_random_rounding_goes_to_the_neighbouring_levels():
@@ -144,6 +199,19 @@ def test_sixteen_bits_round_to_half_precision():
     assert found[0, 3] == 2048
     assert found[0, 2] != third[0, 2]
     assert abs(found[0, 2] / third[0, 2] - 1) <= 2**-11
+
+
+def test_half_precision_never_overflows():
+    found = NoCompressor(bits=16)(torch.tensor([[1e5, -1e30, 65503.0, 1e-9]]), uniform=None)
+    assert found.tolist() == [[65504, -65504, 65504, 0]]
+
+
+def test_bfloat16_has_eight_significant_bits_and_the_range_of_single_precision():
+    found = BFloat16()(row(1 / 3, 257.0, 3.4e38, 1e300, 1e-40), uniform=None)
+    # 1/3 = 171 / 512; 257 = 256 (ties to even); the largest is (2 - 2^-7) 2^127.
+    most = (2 - 2**-7) * 2.0**127
+    assert found[0, :4].tolist() == [171 / 512, 256, most, most]
+    assert found[0, 4] == pytest.approx(1e-40, rel=1e-2)
 
 
 @pytest.mark.parametrize(

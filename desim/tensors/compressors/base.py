@@ -22,7 +22,8 @@ class Compressor(Member):
     with a real message (`write`, `read`): the tests hold the three against each other.
 
     Numbers that travel as 32-bit floats are rounded for real, also where models are 64-bit, and
-    those beyond the largest such float arrive as that; error bounds are up to this rounding.
+    those beyond the largest such float arrive as that. A norm or a largest number that others are
+    multiples of is sent as zero below 2^-100 = 8e-31. Error bounds are meant apart from this.
 
     Attributes:
         billed_bits: charges the clock so many bits per parameter instead of the exact size; left
@@ -68,6 +69,11 @@ class Compressor(Member):
         return False
 
     @property
+    def shares_seed(self) -> bool:
+        """Whether receivers draw the sender's random numbers themselves: `decode` needs them."""
+        return False
+
+    @property
     def refuses_nonfinite(self) -> bool:
         """Whether a simulation shall stop where it is given a nan or an infinity."""
         return True
@@ -81,9 +87,7 @@ class Compressor(Member):
 
     def content_bits(self, x: Tensor, uniform: Tensor | None) -> int:
         """Exact number of bits of the message of x, with the arguments of `encode`."""
-        message = Writer()
-        self.write(x, uniform, message)
-        return message.bits
+        return self._written(x, uniform).bits
 
     def sent_bits(self, parameters: int) -> int:
         """What the links are given to carry: `size_bits`, or what is billed instead."""
@@ -133,9 +137,12 @@ class Compressor(Member):
         """
         if (bad := first_nonfinite(x)) is not None:
             raise ValueError(f"x[{bad}] = {float(x[bad])}: must be finite to be sent")
+        return self._written(x, uniform).to_bytes()
+
+    def _written(self, x: Tensor, uniform: Tensor | None) -> Writer:
         message = Writer()
         self.write(x.cpu(), None if uniform is None else uniform.cpu(), message)
-        return message.to_bytes()
+        return message
 
     def decode(
         self,
@@ -150,8 +157,7 @@ class Compressor(Member):
             data: a message of `encode`.
             parameters: the model's size.
             dtype: float32 or float64, as the model was.
-            uniform: the random numbers that `encode` had, for methods whose receivers share the
-                seed; the others don't look at them.
+            uniform: the random numbers that `encode` was given, where `shares_seed`.
 
         Raises:
             ValueError: the message is too short or too long.

@@ -7,12 +7,14 @@ E||Q(x) - x||^2 <= d grid^2 / 4, the paper's assumption of a bounded quantizer.
 """
 
 from math import ceil, log2
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from desim.tensors.compressors.base import Compressor
+from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.wire import Reader, Writer
 
 
 class RandomRounding(Compressor):
@@ -29,7 +31,7 @@ class RandomRounding(Compressor):
         {"grid": 0.25, "range": 4.0},
         {"grid": 0.001, "range": 4.0},
     )
-    error: ClassVar[Literal["none", "bounded", "relative"]] = "bounded"
+    error: ClassVar[Error] = "bounded"
     unbiased: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
@@ -51,7 +53,11 @@ class RandomRounding(Compressor):
 
     def size_bits(self, parameters: int) -> int:
         """d * ceil(log2(number of levels)), with 2 range / grid + 1 levels."""
-        return parameters * ceil(log2(2 * self._most + 1))
+        return parameters * self._width
+
+    @property
+    def _width(self) -> int:
+        return ceil(log2(2 * self._most + 1))
 
     def error_bound(self, parameters: int) -> float:
         """d grid^2 / 4."""
@@ -59,6 +65,22 @@ class RandomRounding(Compressor):
 
     def __call__(self, rows: Tensor, *, uniform: Tensor | None) -> Tensor:
         """grid * floor(x / grid + u), within the range."""
+        return self._levels(rows, uniform).mul_(self.grid)
+
+    def _levels(self, rows: Tensor, uniform: Tensor | None) -> Tensor:
         assert uniform is not None
         levels = uniform.add_(rows, alpha=1 / self.grid).floor_()
-        return levels.clamp_(-self._most, self._most).mul_(self.grid)
+        return levels.clamp_(-self._most, self._most)
+
+    def write(self, x: Tensor, uniform: Tensor | None, message: Writer) -> None:
+        """The number of each level, from the lowest."""
+        # As a float32 the last level may be a little beyond itself.
+        levels = self._levels(x, uniform).long().clamp_(-self._most, self._most)
+        message.integers(levels + self._most, self._width)
+
+    def read(
+        self, message: Reader, parameters: int, dtype: torch.dtype, uniform: Tensor | None
+    ) -> Tensor:
+        """grid times the levels."""
+        levels = torch.from_numpy(message.integers(parameters, self._width) - self._most)
+        return levels.to(dtype).mul_(self.grid)
