@@ -67,6 +67,8 @@ class Messenger:
         self._barrier, self._letters = barrier, network.letters[id]
         # Barriers of this local step: how many it has come to, and how many have opened for it.
         self._barriers = self._opened = 0
+        #: What it gathered first in this local step, and gathers again after a crash.
+        self._first_tag: int | None = None
         #: The round that each worker is in.
         self._rounds = rounds
         #: What it waits for: the tag that it gathers, the barrier, to be received, or letters.
@@ -92,9 +94,11 @@ class Messenger:
             timeout_s: after so long it goes on with those that have arrived; None waits for all.
         """
         self._waits, self._waits_since_s = tag, self._env.now
+        if self._first_tag is None:
+            self._first_tag = tag
         timeout_s = inf if timeout_s is None else timeout_s
         try:
-            messages = yield from self._network.gather(self.id, tag, timeout_s)
+            messages = yield from self._network.gather(self.id, tag, timeout_s, self._first_tag)
         except simpy.Interrupt:
             self._waited()
             raise

@@ -345,6 +345,7 @@ class Worker(Messenger):
         self.steps += 1
         self._kept = (self._gradients, self._compressions, self._position)
         self._barriers = self._opened = 0
+        self._first_tag = None
         self._averaged += 1
         if self._average_iterates and self._averaged > 1:
             share = 1 / self._averaged  # the mean of t models, from that of t - 1

@@ -8,7 +8,7 @@ neighbourhood and changes only the worker that is awake; it is not AD-PSGD.
 """
 
 from itertools import count
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,10 @@ class AsyncDSGD(Absence):
 
     kind: ClassVar[str] = "async-dsgd"
     horizon_only_in_step_size: ClassVar[bool] = True
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"batch": 5},
+        {"batch": 5, "sending": "overlapped"},
+    )
 
     batch: Annotated[int, Field(ge=1)]
     compressor: Compressor = NoCompressor()

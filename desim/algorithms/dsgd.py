@@ -11,7 +11,7 @@ x_i <- sum_j w_ij x_j - alpha g_i, and x_i <- sum_j w_ij (x_j - alpha g_j), whic
 call diffusion (Sayed 2014, 'Adaptation, learning, and optimization over networks').
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,11 @@ class DSGD(Synchronous):
 
     kind: ClassVar[str] = "dsgd"
     horizon_only_in_step_size: ClassVar[bool] = True
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"batch": 5},
+        {"batch": 5, "barrier": "neighbors", "overlap": True},
+        {"batch": 5, "order": "adapt-then-combine"},
+    )
 
     batch: Annotated[int, Field(ge=1)]
     order: Literal["combine-then-adapt", "adapt-then-combine"] = "combine-then-adapt"

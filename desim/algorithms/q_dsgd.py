@@ -5,7 +5,7 @@
 The neighbours' models arrive quantized, one's own is used as it is.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from desim.algorithms.dsgd import DSGD
 from desim.tensors.compressors.base import Compressor
@@ -20,5 +20,6 @@ class QDSGD(DSGD):
 
     kind: ClassVar[str] = "q-dsgd"
     horizon_only_in_step_size: ClassVar[bool] = True
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5},)
 
     compressor: Compressor

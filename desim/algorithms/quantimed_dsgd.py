@@ -8,23 +8,18 @@ size of its batch over the mean one: all samples then weigh the same, as in Anyt
 (Ferdinand et al. 2019, arXiv 2006.05752), instead of all workers.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
-
+from desim.algorithms.deadline import Deadline
 from desim.algorithms.synchronous import Synchronous
 from desim.clock.fleet import Fleet
 from desim.worker import Waiting, Worker
 
 
-class QuanTimedDSGD(Synchronous):
+class QuanTimedDSGD(Deadline, Synchronous):
     """Deadline-based decentralized SGD with quantized models.
 
     Attributes:
-        deadline_s: T_d in seconds.
-        expected_batch: b, which gives T_d = b / E[V]; give this or deadline_s.
-        max_batch: the most samples that a gradient takes; a machine that is done with them earlier
-            waits for the deadline. Left out, there is no limit.
         weighting: "workers" (the paper's) or "samples".
     """
 
@@ -35,31 +30,7 @@ class QuanTimedDSGD(Synchronous):
         {"expected_batch": 20.0, "weighting": "samples"},
     )
 
-    deadline_s: Annotated[float, Field(gt=0)] | None = None
-    expected_batch: Annotated[float, Field(gt=0)] | None = None
-    max_batch: Annotated[int, Field(ge=1)] | None = None
     weighting: Literal["workers", "samples"] = "workers"
-
-    @model_validator(mode="after")
-    def _one_deadline(self) -> Self:
-        if (self.deadline_s is None) == (self.expected_batch is None):
-            raise ValueError(
-                f"deadline_s = {self.deadline_s}, expected_batch = {self.expected_batch}: give "
-                "exactly one of them; T_d = b / E[V]"
-            )
-        if self.max_batch is not None and (self.expected_batch or 0) > self.max_batch:
-            raise ValueError(
-                f"max_batch = {self.max_batch}: must be at least expected_batch = "
-                f"{self.expected_batch:g}"
-            )
-        return self
-
-    def deadline(self, fleet: Fleet) -> float:
-        """T_d in seconds."""
-        if self.deadline_s is not None:
-            return self.deadline_s
-        assert self.expected_batch is not None
-        return fleet.deadline_s(self.expected_batch)
 
     def worker(self, me: Worker) -> Waiting:
         """Compute until the deadline, send, wait for the messages, mix."""
@@ -78,7 +49,3 @@ class QuanTimedDSGD(Synchronous):
         if self.weighting == "workers":
             return None
         return self.expected_batch or fleet.mean_batch(self.deadline(fleet))
-
-    def plan(self, fleet: Fleet) -> dict[str, Any]:
-        """T_d."""
-        return {"T_d": f"{self.deadline(fleet):.4g} s"}

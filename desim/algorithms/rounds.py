@@ -4,6 +4,8 @@ from typing import ClassVar, Literal
 
 from desim.algorithms.base import Algorithm
 from desim.messenger import Message
+from desim.tensors.received import Received
+from desim.tensors.refs import Ref
 from desim.worker import Waiting, Worker
 
 
@@ -39,6 +41,24 @@ class Rounds(Algorithm):
     def collect(self, me: Worker, round: int, timeout_s: float | None = None) -> Waiting:
         """Waits for the neighbours' messages of this round; one's own has been sent."""
         received = yield from me.gather(tag=round, timeout_s=timeout_s)
+        yield from self.meet(me)
+        return received
+
+    def meet(self, me: Worker) -> Waiting:
+        """Waits for all workers at the end of a round, where the barrier is global."""
         if self.barrier == "global":
             yield from me.barrier()
-        return received
+
+    def keeping_mean(self, me: Worker, own: Ref, sent: Ref, received: Received) -> Waiting:
+        """Gives own + sum_j w_ij (received_j - sent), which is W own if compression loses nothing.
+
+        Unlike `me.mix(own, received)` it leaves the mean over all workers as it is whatever
+        compression loses: for vectors whose mean an algorithm relies on.
+
+        Args:
+            me: the worker.
+            own: its vector.
+            sent: what has arrived of it at the neighbours.
+            received: theirs.
+        """
+        return own + ((yield from me.mix(sent, received)) - sent)

@@ -1,29 +1,22 @@
-"""What synchronous methods have in common that average models, with or without the absent."""
+"""What synchronous methods have in common whose messages don't depend on the gradient."""
 
 from typing import ClassVar
 
-from desim.algorithms.absence import Absence
-from desim.algorithms.rounds import Rounds
-from desim.tensors.compressors.base import Compressor
-from desim.tensors.compressors.none import NoCompressor
+from desim.algorithms.averaging import Averaging
 from desim.tensors.refs import Ref
 from desim.worker import Waiting, Worker
 
 
-class Synchronous(Absence, Rounds):
-    """A method in rounds that averages models.
+class Synchronous(Averaging):
+    """A method in rounds that averages models while, or after, it computes a gradient at its own.
 
     Attributes:
-        compressor: Q, what is done to the models that are sent.
         overlap: send the model before the gradient is computed instead of after it, so that the
             links work meanwhile; the model is the same.
-
-    With `absent = "skip"` a global barrier waits for all workers that are there.
     """
 
     axis: ClassVar[str] = "algorithms"
 
-    compressor: Compressor = NoCompressor()
     overlap: bool = False
 
     def compute_and_exchange(self, me: Worker, round: int, x: Ref, computing: Waiting) -> Waiting:

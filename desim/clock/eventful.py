@@ -119,7 +119,7 @@ class EventfulNetwork(Network):
         self._draws: dict[tuple[int, int], Iterator[float]] = {}
         self._inboxes = [[_Inbox() for _ in row] for row in neighbours]
         self._out_degrees = [sum(len(link.ends) for link in row) for row in links]
-        #: The tag that each worker gathers, or gathered last; messages under older ones are late.
+        #: The oldest tag that each worker may gather (again); messages under older ones are late.
         self._gathering = [-1] * len(neighbours)
         self._numbers = [0] * len(neighbours)
         self.handed_over = self.delivered = self.given_up = 0
@@ -245,11 +245,13 @@ class EventfulNetwork(Network):
         if not parcel.open and parcel.waiter is not None:
             parcel.waiter.succeed_in(max(0.0, parcel.done_s - self._env.now))
 
-    def gather(self, target: int, step: int, timeout_s: float = inf) -> Process:
+    def gather(
+        self, target: int, step: int, timeout_s: float = inf, again_from: int | None = None
+    ) -> Process:
         """Waits for the messages of all neighbours under the tag `step`, in neighbour order.
 
-        What has been gathered under the last tag stays, for a worker that crashes and begins its
-        round again.
+        What has been gathered from the tag `again_from` on stays, for a worker that crashes and
+        begins its local step again.
 
         Raises:
             SimulationError: the tag is older than one that it has gathered before.
@@ -260,8 +262,8 @@ class EventfulNetwork(Network):
                 f"worker {target} gathers tag {step} after tag {self._gathering[target]}: a method "
                 "whose workers may crash is begun anew then; take the tags from me.rounds()"
             )
-        self._gathering[target] = step
-        for tag in [tag for tag in boxes if tag < step]:
+        oldest = self._gathering[target] = step if again_from is None else again_from
+        for tag in [tag for tag in boxes if tag < oldest]:
             del boxes[tag]
         box = boxes.get(step)
         if box is None:

@@ -93,13 +93,16 @@ class Network:
         self.sent_until_s[source] = last_left
         self._timeline.send(source, first, last_left, step, total)
 
-    def gather(self, target: int, step: int, timeout_s: float = inf) -> Process:
+    def gather(
+        self, target: int, step: int, timeout_s: float = inf, again_from: int | None = None
+    ) -> Process:
         """Waits for the messages of all neighbours under the tag `step`, in neighbour order.
 
         Args:
             target: the receiver.
             step: the tag.
             timeout_s: after so long it goes on; the messages that haven't arrived are None.
+            again_from: the tag that it begins with again after a crash; left out, this one.
 
         Raises:
             SimulationError: there is a timeout, and the method doesn't say that it `skips`.

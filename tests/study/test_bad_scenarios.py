@@ -75,7 +75,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
         {"cluster.stragglers": "uniform-sped"},
         ["kind = 'uniform-sped'", "did you mean 'uniform-speed'"],
     ),
-    ({"algorithms.0.kind": "dsg"}, ["algorithms.0.kind = 'dsg'", "did you mean 'dsgd'?"]),
+    ({"algorithms.0.kind": "dgsd"}, ["algorithms.0.kind = 'dgsd'", "did you mean 'dsgd'?"]),
     ({"cluster.stragglers": {"low": 3}}, ["cluster.stragglers = {'low': 3}", "needs a kind"]),
     ({"cluster.stragglers": {"kind": 3}}, ["cluster.stragglers.kind = 3", "must be a string"]),
     ({"problem.dtype": "float16"}, ["problem.dtype = 'float16': must be 'float32' or 'float64'"]),
