@@ -115,6 +115,12 @@ class Scenario(Table):
                 self.faults.check(self.cluster.size)
             except ValueError as error:
                 raise ScenarioError(f"faults.{error}") from None
+            for algorithm in self.algorithms:
+                if self.faults.model == "reset" and not algorithm.survives_reset:
+                    raise ScenarioError(
+                        f"faults.model = 'reset': {algorithm.name} relies on what workers keep "
+                        "beside their models, which would be lost; use 'keep'"
+                    )
         for i, algorithm in enumerate(self.algorithms):
             try:
                 _, epsilon = algorithm.step_size.at(self.stop.rounds)

@@ -11,8 +11,8 @@ It needs a symmetric W whose smallest eigenvalue is above -1/3, else it is unsta
 (W + I)/2 instead of W, whose eigenvalues are above 0 where those of W are above -1: then it is
 exact diffusion (Yuan, Ying, Zhao, Sayed 2019, arXiv 1702.05122). Compressed, as the paper doesn't
 have it, z_j = 2 x_j - ... is averaged as z_i + sum_j w_ij (Q(z_j) - Q(z_i)): an error of their mean
-would go on growing. A crash that resets a worker (faults.model = "reset") costs its part of the
-correction, which the others don't make good: after many of them D2 runs away.
+would go on growing. A crash that resets a worker (faults.model = "reset") would cost its part of
+the correction, which the others don't make good, and is refused: after many of them D2 runs away.
 """
 
 from typing import Annotated, Any, ClassVar
@@ -43,6 +43,7 @@ class D2(Rounds):
 
     kind: ClassVar[str] = "d2"
     horizon_only_in_step_size: ClassVar[bool] = True
+    survives_reset: ClassVar[bool] = False
     uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "lazy": True},

@@ -11,8 +11,8 @@ workers end at the optimum of the mean loss, however different their data.
 
 Model and tracker travel in one message, twice a model in size. Compressed, as nobody's paper has
 it, each of the two is averaged as x_i + sum_j w_ij (Q(x_j) - Q(x_i)): so the means stay whatever is
-lost. A crash that resets a worker (faults.model = "reset") costs the mean of the trackers, for
-good.
+lost. A crash that resets a worker (faults.model = "reset") would cost the mean of the trackers, for
+good, and is refused.
 """
 
 from collections.abc import Callable
@@ -37,6 +37,7 @@ class DSGT(Rounds):
 
     kind: ClassVar[str] = "dsgt"
     horizon_only_in_step_size: ClassVar[bool] = True
+    survives_reset: ClassVar[bool] = False
     uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5},)
 

@@ -171,6 +171,23 @@ def test_two_mistakes_are_two_lines() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["d2", "dsgt", "sgp"])
+def test_a_reset_is_refused_where_others_rely_on_what_is_lost(kind: str) -> None:
+    step_size = {"kind": "constant", "alpha": 0.5}
+    method = {"kind": kind, "batch": 5, "step_size": step_size}
+    changes = {"faults": {"workers": [outage()], "model": "reset"}, "algorithms.0": method}
+    with pytest.raises(package.ScenarioError, match=f"'reset': {kind} relies on what workers keep"):
+        package.from_table(tiny(changes))
+    assert package.from_table(tiny(changes | {"faults.model": "keep"}))
+
+
+def test_epsilon_is_refused_where_it_has_no_meaning() -> None:
+    step_size = {"kind": "constant", "alpha": 0.5, "epsilon": 0.3}
+    method = {"kind": "sync-sgd", "batch": 5, "step_size": step_size}
+    with pytest.raises(package.ScenarioError, match="sync-sgd has no consensus step; give alpha"):
+        package.from_table(tiny({"algorithms.0": method}))
+
+
 def test_values_that_are_set_by_dotted_keys_are_checked_as_well() -> None:
     scenario = package.from_table(tiny({"faults.workers": [outage()]}))
     assert scenario.with_values({"faults.workers.0.up_s": 9.0}).faults is not None
