@@ -45,7 +45,12 @@ def curves(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         own = [metrics[metrics["trial"] == name] for name in runs.sort_values(HORIZON)["trial"]]
         frames.append(_joined(own).assign(trial=longest["trial"]))
         if (runs["status"] == "diverged").any():
-            longest["status"], longest["diverged_at_s"] = "diverged", runs["diverged_at_s"].min()
+            first = runs.sort_values("diverged_at_s", kind="stable").iloc[0]
+            longest["status"] = "diverged"
+            longest["diverged_at_s"], longest["diverged"] = (
+                first["diverged_at_s"],
+                first["diverged"],
+            )
         elif (runs["status"] == "stalled").any():
             longest["status"], longest["stalled"] = "stalled", runs["stalled"].dropna().iloc[0]
         rows.append(longest)

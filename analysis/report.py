@@ -29,7 +29,7 @@ from analysis.results import (
     unfinished,
 )
 from analysis.style import Look
-from analysis.summary import round_times, stall_lines, summary, summary_cells
+from analysis.summary import reason_lines, round_times, summary, summary_cells
 from analysis.targets import round_targets, target_grid
 from analysis.time_shares import time_shares
 
@@ -118,7 +118,8 @@ def _point_figures(
         yield "speedup-vs-target", speedup_vs_target(table, runs, looks)
         yield "bits-to-target", bits_to_target(table, runs, looks)
     yield "timeline", timeline(root, finished, metrics)
-    yield "time-share", time_share(time_shares(root, finished))
+    served = bool(finished["server"].any())
+    yield "time-share", time_share(time_shares(root, finished), served=served)
     labels = load_labels(root, finished["trial"].iloc[0])
     if labels is not None:
         yield "who-holds-what", who_holds_what(labels)
@@ -188,8 +189,8 @@ def _index(
     if "target_loss" in table:
         parts += ["## Time to target", _markdown(summary_cells(table))]
     parts += ["## Pace", _markdown(summary_cells(pace))]
-    if stalled := stall_lines(finished):
-        parts.append("\n".join(f"- {line}" for line in stalled))
+    if reasons := reason_lines(finished):
+        parts.append("\n".join(f"- {line}" for line in reasons))
     if tables:
         parts.append("Every target of the figures: [speedup.csv](speedup.csv).")
     parts += [f"## {path.stem}\n\n![{path.stem}]({path.name})" for path in pictures[::2]]

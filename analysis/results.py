@@ -34,11 +34,13 @@ _MANIFEST = (
     "seed",
     "status",
     "diverged_at_s",
+    "diverged",
     "stalled",
     "stopped_by",
     "optimal_loss",
     "time_s",
     "workers",
+    "server",
     "train",
 )
 
@@ -74,11 +76,13 @@ def trials(folder: str | Path) -> pd.DataFrame:
         folder: what `desim run` wrote.
 
     Returns:
-        Columns `trial, algorithm, kind, seed, status, diverged_at_s, stalled, stopped_by,
-        optimal_loss, time_s, workers, train` and the sweep keys, in the order of `load`. `status`
-        is "finished", "diverged" or "stalled" (it could not go on, for the reason in `stalled`).
-        `diverged_at_s` is NaN for a trial that did not diverge, `stalled` missing for one that did
-        not stall, `optimal_loss` NaN where it was not asked for.
+        Columns `trial, algorithm, kind, seed, status, diverged_at_s, diverged, stalled, stopped_by,
+        optimal_loss, time_s, workers, server, train` and the sweep keys, in the order of `load`.
+        `status` is "finished", "diverged" or "stalled" (it could not go on, for the reason in
+        `stalled`). `diverged_at_s` is NaN for a trial that did not diverge, `diverged` missing
+        unless it did so in a message that couldn't be sent, for the reason there, `stalled` missing
+        for one that did not stall, `optimal_loss` NaN where it was not asked for. `server` says
+        whether there is one node more than `workers`, whose number that is in the timeline.
 
     Raises:
         ResultsError: the folder does not exist or holds no finished trial.
@@ -101,7 +105,9 @@ def trials(folder: str | Path) -> pd.DataFrame:
     )
     for column in ("diverged_at_s", "optimal_loss"):
         frame[column] = frame[column].astype(float)
-    frame["stalled"] = frame["stalled"].astype("string")
+    for column in ("diverged", "stalled"):
+        frame[column] = frame[column].astype("string")
+    frame["server"] = frame["server"].eq(True)  # older results have none
     ranks = {"algorithm": {label: rank for rank, label in enumerate(labels)}}
     ranks |= {key: _natural_ranks(frame[key]) for key in keys}
     order = frame[[*keys, "algorithm", "seed", "trial"]].copy()
@@ -125,8 +131,9 @@ def load_timeline(
         trial: name of a finished trial.
         kinds: of `compute, wait, send, receive, average, compress, down, lose`; None for all.
             `receive` and `lose` (a message that was lost) have one row per message, which is its
-            receiver's; `receive` may be by far the longest. `down` is a worker that is away.
-        workers: their numbers; None for all.
+            receiver's; `receive` may be by far the longest. `down` is a worker that is away. A
+            server has the number of workers as its own, and never computes.
+        workers: their numbers, a server's too; None for all.
         until_s: only what starts before this simulated time, in s; None for all.
         columns: of `worker, kind, start_s, end_s, step, peer, bits, samples`; None for all.
 

@@ -1,7 +1,8 @@
 """What all figures share: colours, lines, legends, axes and files.
 
-Colours are seaborn's colour-blind palette (Okabe and Ito's); every algorithm also has its own
-dashes and its own marker, so that a figure reads in grey and at half the width of a page.
+Colours are seaborn's colour-blind palette (Okabe and Ito's), from the eleventh algorithm on darker
+and from the twenty-first on paler; every algorithm also has its own dashes or its own marker, so
+that a figure reads in grey and at half the width of a page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,6 @@ from numpy.typing import NDArray
 
 WIDTH_IN = 6.4
 DPI = 200
-BAND_ALPHA = 0.18
 GREY = "0.35"
 
 _DASHES: tuple[Any, ...] = (
@@ -35,6 +35,10 @@ _DASHES: tuple[Any, ...] = (
     (0, (9, 2)),
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+# What the palette's colours are mixed with when all are taken, and how much of that.
+_SHADES = ((0.0, 0.0), (0.0, 0.45), (1.0, 0.5))
+_BAND_ALPHA, _FEW_BANDS = 0.18, 6
+_LEGEND_IN = 0.8  # of a figure's height is the legend's: three rows
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,23 @@ class Look:
 
 
 def looks(algorithms: Sequence[str]) -> dict[str, Look]:
-    """One look per algorithm, by its place in the scenario."""
-    palette = sns.color_palette("colorblind", 10)
-    return {
-        label: Look(palette[n % 10], _DASHES[n % len(_DASHES)], _MARKERS[n % len(_MARKERS)])
-        for n, label in enumerate(algorithms)
-    }
+    """One look per algorithm, by its place in the scenario; the first thirty differ."""
+    palette = np.array(sns.color_palette("colorblind", 10))
+    found = {}
+    for n, label in enumerate(algorithms):
+        turn, place = divmod(n, len(palette))
+        target, share = _SHADES[turn % len(_SHADES)]
+        red, green, blue = (palette[place] * (1 - share) + target * share).tolist()
+        # Markers move on by 7, or a colour and its darker one would have the same; by most other
+        # numbers, two of thirty would have the same dashes and the same marker.
+        marker = _MARKERS[(n + 7 * turn) % len(_MARKERS)]
+        found[label] = Look((red, green, blue), _DASHES[n % len(_DASHES)], marker)
+    return found
+
+
+def band_alpha(curves: int) -> float:
+    """How opaque the band of one of so many curves is: many would hide each other."""
+    return _BAND_ALPHA * min(1.0, _FEW_BANDS / curves)
 
 
 @contextmanager
@@ -104,7 +119,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def legend_above(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
-    """A legend above the axes, where it covers no curve."""
+    """A legend above the axes, where it covers no curve; a long one makes the figure higher."""
     for columns in range(len(handles), 0, -1):
         legend = figure.legend(
             handles=list(handles),
@@ -114,7 +129,10 @@ def legend_above(figure: Figure, handles: Sequence[Any], title: str = "") -> Non
             handlelength=2.8,
             columnspacing=1.0,
         )
-        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+        extent = legend.get_window_extent()
+        if columns == 1 or extent.width <= figure.bbox.width:
+            more_in = max(0.0, extent.height / figure.dpi - _LEGEND_IN)
+            figure.set_figheight(figure.get_figheight() + more_in)
             return
         legend.remove()
 

@@ -1,6 +1,7 @@
 """The tables: time to target at a few round targets, and the pace of the rounds."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich import box
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from analysis.comparison import compare
 from analysis.horizons import curves
 from analysis.results import at_point, sweep_keys, sweep_points, trials
 from analysis.targets import round_targets
 
-_MOST_REASONS = 5  # in the terminal
+# In the terminal:
+_MOST_REASONS = 5
+_LABEL = 20  # as many letters of a label stand in one line
 
 
 def summary(
@@ -32,23 +37,23 @@ def summary(
     Returns:
         The columns of `compare`, and `diverged` (number of seeds),
         `diverged_at_s` (the earliest, in simulated s; NaN if none), `stalled` (number of seeds)
-        and `stalls` (a line of text for each trial that stalled). Where no loss moved,
-        one target that is NaN and that nobody reached. For a run without training, the table of
-        `round_times` instead, with `stalled` and `stalls`.
+        and `reasons` (what `reason_lines` gives, as one text). Where no loss moved, one target that
+        is NaN and that nobody reached. For a run without training, the table of `round_times`
+        instead, with `stalled` and `reasons`.
 
     Raises:
         ResultsError: no results, or an unknown baseline.
     """
     metrics, finished = curves(folder)
     if not finished["train"].any():
-        return _with_stalls(round_times(metrics), finished, trials(folder))
+        return _with_reasons(round_times(metrics), finished, trials(folder))
     trained = metrics[metrics["trial"].isin(finished.loc[finished["train"], "trial"])]
     wanted = round_targets(trained) if targets is None else list(dict.fromkeys(targets))
     table = compare(trained, wanted if len(wanted) else [math.nan], baseline)
     same = _same(table, finished)
     table["diverged"] = [int((rows["status"] == "diverged").sum()) for rows in same]
     table["diverged_at_s"] = [rows["diverged_at_s"].min() for rows in same]
-    return _with_stalls(table, finished, trials(folder))
+    return _with_reasons(table, finished, trials(folder))
 
 
 def _same(table: pd.DataFrame, finished: pd.DataFrame) -> list[pd.DataFrame]:
@@ -60,11 +65,16 @@ def _same(table: pd.DataFrame, finished: pd.DataFrame) -> list[pd.DataFrame]:
     ]
 
 
-def _with_stalls(table: pd.DataFrame, finished: pd.DataFrame, each: pd.DataFrame) -> pd.DataFrame:
+def _with_reasons(table: pd.DataFrame, finished: pd.DataFrame, each: pd.DataFrame) -> pd.DataFrame:
     """With the number of seeds that stalled, and why: of each run, where runs are joined."""
     counts = [int((rows["status"] == "stalled").sum()) for rows in _same(table, finished)]
-    stalls = ["\n".join(stall_lines(rows)) for rows in _same(table, each)]
-    return table.assign(stalled=counts, stalls=stalls)
+    reasons = ["\n".join(reason_lines(rows)) for rows in _same(table, each)]
+    return table.assign(stalled=counts, reasons=reasons)
+
+
+def reason_lines(finished: pd.DataFrame) -> list[str]:
+    """A line for each trial that stalled, or diverged in a message; see `stall_lines`."""
+    return [*divergence_lines(finished[finished["diverged"].notna()]), *stall_lines(finished)]
 
 
 def stall_lines(finished: pd.DataFrame) -> list[str]:
@@ -78,11 +88,11 @@ def stall_lines(finished: pd.DataFrame) -> list[str]:
 
 
 def divergence_lines(finished: pd.DataFrame) -> list[str]:
-    """A line for each trial that diverged; see `stall_lines`."""
+    """A line for each trial that diverged, with the message in which it did; see `stall_lines`."""
     rows = finished[finished["status"] == "diverged"]
     return [
-        f"{name} diverged at {at_s:.4g} simulated s."
-        for name, at_s in zip(rows["trial"], rows["diverged_at_s"], strict=True)
+        f"{name} diverged at {at_s:.4g} simulated s" + ("." if pd.isna(why) else f": {why}")
+        for name, at_s, why in zip(rows.trial, rows.diverged_at_s, rows.diverged, strict=True)
     ]
 
 
@@ -159,36 +169,33 @@ def summary_cells(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(point | cells)
 
 
-def summary_table(table: pd.DataFrame, title: str = "") -> Table:
-    """What `summary` returned, for the terminal.
+def summary_table(table: pd.DataFrame, title: str = "") -> Group:
+    """What `summary` returned, for the terminal: a table, and below it the notes.
 
     Args:
         table: from `summary`.
         title: put above it; none if empty.
     """
     cells = summary_cells(table)
-    rendered = Table(
-        title=title or None,
-        collapse_padding=True,
-        box=box.SIMPLE,
-        pad_edge=False,
-        caption_justify="left",
-    )
+    rendered = Table(title=title or None, collapse_padding=True, box=box.SIMPLE, pad_edge=False)
+    notes: list[str] = []
     asked = list(cells.columns[: list(cells.columns).index("algorithm")])
     if "note" in cells:
-        told = cells[cells["note"] != ""]
-        lines = [
-            f"{', '.join(row[name] for name in [*asked, 'algorithm'])}: {row['note']}"
-            for row in told.to_dict("records")
-        ]
-        rendered.caption = "\n".join(map(escape, lines + _reasons(table)))
+        told = cells[cells["note"] != ""].groupby([*asked, "note"], sort=False)["algorithm"]
+        # Each note once for all algorithms at a point and a target that have it.
+        notes = [f"{', '.join([*where, *labels])}: {note}" for (*where, note), labels in told]
+        notes += _reasons(table)
         cells = cells.drop(columns="note")
     for name in cells.columns:
-        # Headings may be folded where the terminal is narrow, what stands below them not.
         width = max(map(len, cells[name]))
-        rendered.add_column(
-            name, justify="left" if name == "algorithm" else "right", min_width=width
-        )
+        # Headings are folded, so that all fits into a narrow terminal; numbers never, labels if
+        # they must.
+        word = min(max(map(len, name.split())), _LABEL)
+        heading = textwrap.fill(name, max(width, word), break_on_hyphens=False)
+        if name == "algorithm":
+            rendered.add_column(heading, min_width=min(width, _LABEL))
+        else:
+            rendered.add_column(heading, justify="right", min_width=width)
     # A section per question: a point of the sweep and a target.
     first = (cells[asked] != cells[asked].shift()).any(axis=1)
     cells.loc[~first, asked] = ""
@@ -196,7 +203,7 @@ def summary_table(table: pd.DataFrame, title: str = "") -> Table:
         if begins:
             rendered.add_section()
         rendered.add_row(*map(escape, row))
-    return rendered
+    return Group(rendered, *(Text(note, style="table.caption") for note in notes))
 
 
 def format_bits(bits: float) -> str:
@@ -237,10 +244,10 @@ def _speedup_cell(row: dict[str, Any]) -> str:
 
 
 def _reasons(table: pd.DataFrame) -> list[str]:
-    """Why trials stalled, each once."""
-    lines = list(dict.fromkeys(line for cell in table["stalls"] for line in cell.splitlines()))
+    """Why trials stalled or diverged, each once."""
+    lines = list(dict.fromkeys(line for cell in table["reasons"] for line in cell.splitlines()))
     more = len(lines) - _MOST_REASONS
-    return lines[:_MOST_REASONS] + ([f"and {more} more stalled"] if more > 0 else [])
+    return lines[:_MOST_REASONS] + ([f"and {more} more gave up"] if more > 0 else [])
 
 
 def _stall_note(row: dict[str, Any]) -> str:

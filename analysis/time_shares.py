@@ -20,8 +20,8 @@ def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
 
     Overlapping activities count once, in the order down, compute, average, compress, send, wait.
     `down` is the time of a worker that is away. `other` is time that no row of the timeline covers:
-    mostly what the end of the trial cut off. Beyond 1,000 workers, 1,000 evenly spaced ones stand
-    for all.
+    mostly what the end of the trial cut off. A server's time is left out. Beyond 1,000 workers,
+    1,000 evenly spaced ones stand for all.
 
     Args:
         folder: what `desim run` wrote.
@@ -43,7 +43,7 @@ def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
             until_s=trial["time_s"],
             columns=("worker", "kind", "start_s", "end_s"),
         )
-        spent_s = _covered(spans, trial["time_s"])
+        spent_s = _covered(spans[spans["worker"] < count], trial["time_s"])
         total_s = len(chosen) * trial["time_s"]
         # A trial that could not even begin took no time, and nothing is all that was done.
         shares = dict(zip(PRIORITY, spent_s / (total_s or 1.0), strict=True))

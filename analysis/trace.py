@@ -2,8 +2,9 @@
 
 The trial is a process. A worker is a thread with its compute, average, compress, wait and down
 intervals; what it sends and what it receives stand on threads of their own below it, since both go
-on while it computes. A message is a flow from the send that it belongs to, to its arrival; one that
-was lost ends in a slice `lost` at its receiver instead.
+on while it computes. A server has threads like a worker's, below all of these. A message is a flow
+from the send that it belongs to, to its arrival; one that was lost ends in a slice `lost` at its
+receiver instead.
 
 Format: "Trace Event Format", Google, the object form with `traceEvents`.
 """
@@ -108,7 +109,7 @@ def _write(
     other = {"trial": trial, "algorithm": str(about["algorithm"]), "seed": int(about["seed"])}
     head = {"displayTimeUnit": "ms", "otherData": other}
     stream.write((json.dumps(head)[:-1] + ', "traceEvents": [\n').encode())
-    tracks = _Tracks(int(about["workers"]))
+    tracks = _Tracks(int(about["workers"]), server=bool(about["server"]))
     first_id = 0
     for rows in pieces:
         lines, first_id = _events(rows, tracks, first_id)
@@ -123,14 +124,20 @@ class _Tracks:
 
     Args:
         workers: how many.
+        server: whether there is one, numbered like one more worker.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._next = _FIRST_TID + workers
-        self._names = {_FIRST_TID + w: (w, 0, f"worker {w}") for w in range(workers)}
+    def __init__(self, workers: int, *, server: bool) -> None:
+        self._server = workers
+        nodes = range(workers + server)
+        self._next = _FIRST_TID + len(nodes)
+        self._names = {_FIRST_TID + w: (w, 0, self._name(w)) for w in nodes}
         self._lanes: dict[tuple[int, str], list[list[int]]] = {
-            (w, "work"): [[_FIRST_TID + w, 0]] for w in range(workers)
+            (w, "work"): [[_FIRST_TID + w, 0]] for w in nodes
         }
+
+    def _name(self, worker: int) -> str:
+        return "server" if worker == self._server else f"worker {worker}"
 
     def place(self, worker: int, use: str, start_ns: int, end_ns: int) -> int:
         """The first of a worker's threads for this use that is free from start_ns on."""
@@ -143,7 +150,7 @@ class _Tracks:
         lanes.append([tid, end_ns])
         number = f" {len(lanes)}" if len(lanes) > 1 else ""
         order = {"work": 1, "sends": 2, "arrivals": 3}[use]
-        self._names[tid] = (worker, order, f"worker {worker} {use}{number}")
+        self._names[tid] = (worker, order, f"{self._name(worker)} {use}{number}")
         return tid
 
     def names(self, process: str) -> list[str]:
@@ -201,15 +208,10 @@ def _slices(own: pd.DataFrame) -> Iterator[tuple[int, str]]:
 def _messages(
     messages: pd.DataFrame, sends: pd.DataFrame, tracks: _Tracks, first_id: int
 ) -> Iterator[tuple[int, str]]:
-    # The send of a message: the sender's last one of that step that had begun when it departed.
-    found = pd.merge_asof(
+    found = _with_sends(
         messages.assign(sender=messages["peer"]),
-        sends.rename(columns={"worker": "sender", "end_ns": "left_ns", "tid": "from_tid"})[
-            ["sender", "step", "start_ns", "left_ns", "from_tid"]
-        ],
-        on="start_ns",
-        by=["sender", "step"],
-    ).dropna(subset="from_tid")
+        sends.rename(columns={"worker": "sender", "tid": "from_tid"}),
+    )
     departs = np.minimum(found["start_ns"], found["left_ns"].astype(np.int64) - _INSTANT_NS)
     found["end"] = found["kind"].astype(str).map(_ENDS)
     ends = found.groupby(["worker", "end_ns", "end"])["bits"].agg(["sum", "size"])
@@ -234,6 +236,38 @@ def _messages(
         args = f'"step":{step},"bits":{bits},"from":{sender},"to":{worker}'
         yield departs_ns, _flow("s", name, number, departs_ns, int(from_tid), args)
         yield at_ns, _flow("f", name, number, at_ns, places[worker, at_ns, end], args)
+
+
+def _with_sends(messages: pd.DataFrame, sends: pd.DataFrame) -> pd.DataFrame:
+    """Messages with `left_ns` and `from_tid` of their sends; those without one are left out.
+
+    It is the sender's last one of that step that had begun when the message departed. Where as many
+    have begun at that instant as messages depart, each has one of its own: the first to end is that
+    of the first to arrive.
+    """
+    alike = ["sender", "step", "start_ns"]
+    messages, sends = (_in_turn(rows, alike) for rows in (messages, sends))
+    starts = sends.drop_duplicates(alike)[[*alike, "turns"]].rename(columns={"turns": "begun"})
+    found = pd.merge_asof(
+        messages,
+        starts.assign(begun_ns=starts["start_ns"]),
+        on="start_ns",
+        by=["sender", "step"],
+    ).dropna(subset="begun")
+    own = found["turns"] == found["begun"]
+    found["turn"] = np.where(own, found["turn"], found["begun"].astype(np.int64) - 1)
+    return found.merge(
+        sends[["sender", "step", "start_ns", "turn", "end_ns", "from_tid"]].rename(
+            columns={"start_ns": "begun_ns", "end_ns": "left_ns"}
+        ),
+        on=["sender", "step", "begun_ns", "turn"],
+    )
+
+
+def _in_turn(rows: pd.DataFrame, alike: list[str]) -> pd.DataFrame:
+    """With the place of each among those alike, by their ends, and the number of these."""
+    groups = rows.sort_values("end_ns", kind="stable").groupby(alike)
+    return rows.assign(turn=groups.cumcount(), turns=groups["end_ns"].transform("size"))
 
 
 def _slice(kind: str, start_ns: int, length_ns: int, tid: int, args: str) -> str:

@@ -83,7 +83,7 @@ def _draw_mean(
     mean = losses.mean(axis=0)
     if len(runs) > 1:
         low, high = losses.min(axis=0), losses.max(axis=0)
-        axes.fill_between(grid, low, high, color=look.colour, alpha=style.BAND_ALPHA, lw=0)
+        axes.fill_between(grid, low, high, color=look.colour, alpha=style.band_alpha(of), lw=0)
     axes.plot(grid, mean, markevery=style.marks(len(grid), place, of), **look.line())
     for time_s, loss in runs:
         rest = time_s > common_s

@@ -70,9 +70,10 @@ def loss_gap_vs_rounds(
     deltas = _deltas(described)
     handles = []
     labels = list(gaps["algorithm"].unique())
+    alpha = style.band_alpha(len(labels))
     for place, label in enumerate(labels):
         look, along = looks[str(label)], gaps[gaps["algorithm"] == label]
-        band: dict[str, Any] = {"color": look.colour, "alpha": style.BAND_ALPHA, "lw": 0}
+        band: dict[str, Any] = {"color": look.colour, "alpha": alpha, "lw": 0}
         axes.fill_between(along["round"], along["gap_low"], along["gap_high"], **band)
         every = style.marks(len(along), place, len(labels))
         axes.plot(along["round"], along["gap"], markevery=every, **look.line())

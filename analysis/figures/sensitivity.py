@@ -8,35 +8,41 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.transforms import blended_transform_factory
 
 from analysis import style
 from analysis.style import Look
 
-#: Where candidates without a number stand, as a share of the axes' height: above their top, the
-#: algorithms in rows of their own, the first one highest.
-_FAILED_AT, _FAILED_STEP = 1.04, 0.045
+_HEIGHT_IN = 4.4
+#: Of each algorithm in the strip of candidates without a number.
+_ROW_IN = 0.13
 
 
 def sensitivity(candidates: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     """The mean objective of each candidate, the best one ringed.
 
-    Candidates that diverged or missed the target for some seed stand hollow above the axes.
-    Where epsilon was searched too, each value is drawn with the best epsilon for it.
+    Candidates that diverged or missed the target for some seed stand hollow in a strip above, each
+    algorithm in a row. Where epsilon was searched too, each value is drawn with the best epsilon
+    for it.
 
     Args:
         candidates: from `load_candidates`.
         looks: from `style.looks`, of every algorithm.
     """
     table = _means(candidates)
-    figure = style.new_figure(4.4)
-    axes = figure.subplots()
-    axes.set_xscale("log")
     labels = list(table["algorithm"].unique())
     failed = table[~np.isfinite(table["score"])]
+    strip_in = _ROW_IN * failed["algorithm"].nunique()
+    figure = style.new_figure(_HEIGHT_IN + strip_in)
+    if failed.empty:
+        axes = figure.subplots()
+    else:
+        strip, axes = figure.subplots(
+            2, 1, sharex=True, height_ratios=[strip_in, _HEIGHT_IN - 1], gridspec_kw={"hspace": 0}
+        )
+        _failures(strip, failed, looks)
+    axes.set_xscale("log")
     for label in labels:
         _curve(axes, table[table["algorithm"] == label], looks[label])
-    _failures(axes, failed, looks)
     handles = _handles(table, looks)
     if set(candidates["parameter"]) == {"T_d"}:
         handles.append(_rules(axes, table))
@@ -73,18 +79,18 @@ def _curve(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
     axes.plot(best["value"], best["score"], markeredgecolor=look.colour, mew=1.8, zorder=5, **ring)
 
 
-def _failures(axes: Axes, failed: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+def _failures(strip: Axes, failed: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     labels = list(failed["algorithm"].unique())
-    where = blended_transform_factory(axes.transData, axes.transAxes)
-    for row, label in enumerate(reversed(labels)):
+    for row, label in enumerate(labels):
         values = failed.loc[failed["algorithm"] == label, "value"]
-        height = np.full(len(values), _FAILED_AT + row * _FAILED_STEP)
         look = looks[label].line() | {"linestyle": "", "markerfacecolor": "white"}
-        axes.plot(values, height, transform=where, clip_on=False, **look)
-    if labels:
-        middle = _FAILED_AT + (len(labels) - 1) / 2 * _FAILED_STEP
-        place: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "center"}
-        axes.text(-0.02, middle, "failed", fontsize="small", color=style.GREY, **place)
+        strip.plot(values, np.full(len(values), row), clip_on=False, **look)
+    strip.set_ylim(len(labels) - 0.5, -0.5)  # the first algorithm on top
+    strip.set_yticks([(len(labels) - 1) / 2], ["failed"], fontsize="small", color=style.GREY)
+    strip.tick_params(length=0, labelbottom=False)
+    strip.grid(visible=False, axis="y")
+    for spine in strip.spines.values():
+        spine.set_visible(False)
 
 
 def _rules(axes: Axes, table: pd.DataFrame) -> Line2D:

@@ -84,7 +84,8 @@ def _curves(
         solid = np.where(whole, value, np.nan)
         marks = [k for k in style.marks(len(target), place, len(labels)) if whole[k]]
         axes.plot(target, solid, markevery=marks, **look.line())
-        for where, alpha in ((whole, style.BAND_ALPHA), (~whole, style.BAND_ALPHA / 2)):
+        opacity = style.band_alpha(len(labels))
+        for where, alpha in ((whole, opacity), (~whole, opacity / 2)):
             band: dict[str, Any] = {"color": look.colour, "alpha": alpha, "lw": 0}
             axes.fill_between(target, rows[low], rows[high], where=where, **band)
 

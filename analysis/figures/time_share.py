@@ -14,11 +14,12 @@ _ORDER = ("compute", "average", "compress", "send", "wait", "down", OTHER)
 _OTHER_BAR: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.5", "linewidth": 0.5}
 
 
-def time_share(shares: pd.DataFrame) -> Figure:
+def time_share(shares: pd.DataFrame, *, served: bool = False) -> Figure:
     """One bar per algorithm, percent of worker time, mean over seeds.
 
     Args:
         shares: from `time_shares`, of one sweep point.
+        served: whether any of them has a server, whose time isn't in it: the caption says so.
     """
     means = shares.groupby("algorithm", sort=False)[[*_ORDER]].mean() * 100
     figure = style.new_figure(1.5 + 0.45 * len(means))
@@ -40,11 +41,11 @@ def time_share(shares: pd.DataFrame) -> Figure:
                 axes.text(middle, place, f"{share:.0f}", ha="center", va="center", bbox=box, **ink)
         handles.append(Patch(label="cut off" if kind == OTHER else kind, **bar))
         left = left + means[kind]
-    axes.invert_yaxis()
+    axes.set_ylim(len(means) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of worker time [%]")
     axes.set_ylabel("algorithm")
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    style.legend_above(figure, handles)
+    style.legend_above(figure, handles, "the server's time is left out" if served else "")
     return figure

@@ -4,7 +4,7 @@ It shows at a glance what the paper's reply to its reviewers draws: under a dead
 stop together and then exchange; asynchronous ones never wait.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from analysis.broadcasts import joined
 from analysis.results import load_timeline
 
 ROUNDS = 3
-WORKERS = 6
+_MOST_WORKERS, _FEWEST_WORKERS = 6, 3
+_LANES = 48  # in all panels together, so that many methods still fit on a page
 _LANE = 0.62  # height of a bar, in lanes
+_APART = 0.35  # between the workers and the server, in lanes
 _MOST_ROUNDS = 60  # of the fastest method, that are told apart over the width of a page
 _DOTS = 1000  # as many arrivals as can be told apart there
 _MANY_STEPS = 15  # in a lane; their ticks are thinner
@@ -46,37 +48,44 @@ def timeline(
     folder: str | Path,
     finished: pd.DataFrame,
     metrics: pd.DataFrame,
-    workers: int = WORKERS,
+    workers: int | None = None,
     until_s: float | None = None,
 ) -> Figure:
     """One panel per method, one lane per worker, the same time axis for all.
 
-    The workers are the same in every panel, evenly spaced from the slowest to the fastest. A dark
-    tick closes a step: the worker goes on from its new model. Dots under a lane are messages that
-    arrive, crosses ones that are lost on their way to it.
+    The workers are the same in every panel, evenly spaced from the slowest to the fastest; below
+    them is the server of a method that has one. A dark tick closes a step: the worker, or the
+    server, goes on from its new model. Dots under a lane are messages that arrive, crosses ones
+    that are lost on their way to it.
 
     Args:
         folder: what `desim run` wrote.
         finished: from `trials`, of one sweep point; its first seed is drawn.
         metrics: from `load`, of the same.
-        workers: how many to show.
+        workers: how many to show; None for `workers_shown`.
         until_s: end of the time axis in simulated s; None for three rounds of the method with
             the longest rounds.
     """
     shown = finished.groupby("algorithm", sort=False).head(1)
     end_s = window_s(metrics, shown) if until_s is None else until_s
-    chosen = spread_by_speed(folder, shown.iloc[0], end_s, workers)
-    figure = style.new_figure(0.9 + len(shown) * (0.34 + 0.17 * len(chosen)))
-    panels = np.atleast_1d(figure.subplots(len(shown), 1, sharex=True))
+    count = workers_shown(len(shown)) if workers is None else workers
+    chosen = spread_by_speed(folder, shown.iloc[0], end_s, count)
+    heights = [len(chosen) + (1 + _APART) * server for server in shown["server"]]  # in lanes
+    figure = style.new_figure(0.9 + sum(0.34 + 0.17 * height for height in heights))
+    ratios = [height + 0.2 for height in heights]
+    panels = np.atleast_1d(figure.subplots(len(shown), 1, sharex=True, height_ratios=ratios))
     kinds: set[str] = set()
-    for axes, row in zip(panels, shown.to_dict("records"), strict=True):
-        spans = joined(load_timeline(folder, row["trial"], workers=chosen, until_s=end_s))
+    for axes, row, height in zip(panels, shown.to_dict("records"), heights, strict=True):
+        nodes = with_server(row, chosen)
+        spans = joined(load_timeline(folder, row["trial"], workers=nodes, until_s=end_s))
         kinds |= set(spans["kind"])
-        for lane, worker in enumerate(chosen):
-            _draw_lane(axes, spans[spans["worker"] == worker], lane, end_s)
+        places = [lane + _APART * (lane == len(chosen)) for lane in range(len(nodes))]
+        for place, node in zip(places, nodes, strict=True):
+            _draw_lane(axes, spans[spans["worker"] == node], place, end_s)
         axes.set_title(row["algorithm"], loc="left", fontsize="medium", pad=3)
-        axes.set_yticks(range(len(chosen)), [str(worker) for worker in chosen])
-        axes.set_ylim(len(chosen) - 0.4, -0.6)  # the slowest on top
+        names = [*map(str, chosen), *(["server"] if row["server"] else [])]
+        axes.set_yticks(places, names)
+        axes.set_ylim(height - 0.4, -0.6)  # the slowest on top
         axes.tick_params(axis="y", length=0, labelsize="small")
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="y")
@@ -89,6 +98,16 @@ def timeline(
     figure.supylabel("worker, from the slowest to the fastest", fontsize="medium")
     style.legend_above(figure, _handles(kinds))
     return figure
+
+
+def workers_shown(methods: int) -> int:
+    """How many workers to show under each of so many methods."""
+    return max(_FEWEST_WORKERS, min(_MOST_WORKERS, _LANES // methods))
+
+
+def with_server(trial: Mapping[str, Any], workers: Sequence[int]) -> list[int]:
+    """These workers of a trial, and the server if there is one, as numbered in its timeline."""
+    return [*workers, int(trial["workers"])] if trial["server"] else list(workers)
 
 
 def window_s(metrics: pd.DataFrame, shown: pd.DataFrame) -> float:
@@ -138,16 +157,16 @@ def spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count:
 
 
 def new_models_s(spans: pd.DataFrame) -> NDArray[np.float64]:
-    """When a worker's steps begin, but the first: it goes on from a new model.
+    """When a worker's or a server's steps begin, but the first: it goes on from a new model.
 
     Args:
-        spans: one worker's rows of a timeline.
+        spans: its rows of a timeline.
     """
     work = spans[~spans["kind"].isin((*MESSAGES, "send"))]
     sends = spans[spans["kind"] == "send"]
     computes = spans[spans["kind"] == "compute"]
-    # A method that sends first begins its steps with that. Others number what they send by rounds,
-    # which run ahead of the steps where a worker has been away.
+    # A method that sends first begins its steps with that, and so may a server. Others may number
+    # what they send by rounds, which run ahead of the steps where a worker has been away.
     own = pd.concat([work, sends]) if _first(sends) < _first(computes) else work
     begins_s: NDArray[np.float64] = own.groupby("step")["start_s"].min().to_numpy(dtype=float)
     return begins_s[1:]
@@ -157,7 +176,7 @@ def _first(rows: pd.DataFrame) -> float:
     return float(rows["start_s"].min()) if len(rows) else np.inf
 
 
-def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: int, end_s: float) -> None:
+def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: float, end_s: float) -> None:
     top = lane - _LANE / 2
     for order, (kind, bar) in enumerate(BARS.items()):
         rows = spans[spans["kind"] == kind]

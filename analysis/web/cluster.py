@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.web.phrases import details, further, is_number, listed, number, phrase, scaled
 
-_CLUSTER = ("workers", "hardware", "stragglers", "charge_memory")
+_CLUSTER = ("workers", "hardware", "stragglers", "server", "charge_memory")
 _MACHINE = (
     "name",
     "count",
@@ -20,6 +20,10 @@ _MACHINE = (
     "up_bps",
     "down_bps",
 )
+
+
+# A server computes no gradients: these say nothing about it.
+_COMPUTING = ("speed_sps", "peak_flops_per_s", "efficiency", "operator_s", "overhead_s")
 
 
 def cluster(table: Mapping[str, Any]) -> str:
@@ -37,12 +41,22 @@ def cluster(table: Mapping[str, Any]) -> str:
     if "stragglers" in table:
         own = any("stragglers" in machine for machine in machines)
         parts.append(_stragglers(table["stragglers"], alone=not machines, others=own))
+    if "server" in table:
+        parts.append(_server(table["server"]))
     if table.get("charge_memory") is True:
         parts.append(
             "Compressing and averaging take as long as what they read and write takes through the "
             "machine's memory."
         )
-    return " ".join([*parts, further(table, _CLUSTER)]).strip()
+    return " ".join(part for part in [*parts, further(table, _CLUSTER)] if part)
+
+
+def _server(table: Any) -> str:
+    """The server's machine; nothing, if nothing is known of what it does."""
+    if not isinstance(table, Mapping):
+        return f"Server: {phrase(table)}."
+    told = _machine({key: value for key, value in table.items() if key not in _COMPUTING})
+    return f"The server, of a method that has one: {told}." if told else ""
 
 
 def _machine(table: Mapping[str, Any]) -> str:

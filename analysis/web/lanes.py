@@ -11,10 +11,11 @@ from analysis.broadcasts import joined
 from analysis.figures.timeline import (
     BARS,
     MESSAGES,
-    WORKERS,
     new_models_s,
     spread_by_speed,
     window_s,
+    with_server,
+    workers_shown,
 )
 from analysis.results import at_point, load_timeline, sweep_points
 from analysis.web.phrases import listed, number
@@ -45,9 +46,9 @@ def scenes(
     Returns:
         Tables of plain values: `name, seed, end_s` (of what is held), `whole` (whether that is
         all), `view_s` (what to show first) and `panels`, each with `label, trial, lanes`; a lane
-        has `worker, spans` (flat: code of the kind, start in s, length in s, step, samples or
-        bits), and, in s, `steps` (when it goes on from a new model), `arrivals` and `losses`
-        (of messages to it).
+        has `worker` (its number; None for the server, last where a method has one), `spans` (flat:
+        code of the kind, start in s, length in s, step, samples or bits), and, in s, `steps` (when
+        it goes on from a new model), `arrivals` and `losses` (of messages to it).
     """
     points = sweep_points(finished)[:MOST_SCENES]
     return [
@@ -65,13 +66,14 @@ def _scene(
 ) -> dict[str, Any]:
     shown = finished.groupby("algorithm", sort=False).head(1)
     view_s = window_s(metrics, shown)
-    chosen = spread_by_speed(folder, shown.iloc[0], view_s, WORKERS)
+    chosen = spread_by_speed(folder, shown.iloc[0], view_s, workers_shown(len(shown)))
     end_s = float(shown["time_s"].max())
     each = max(1, most_marks // len(shown))
     timelines = []
-    for trial in shown["trial"]:
+    for trial in shown.to_dict("records"):
+        nodes = with_server(trial, chosen)
         # Each one is read as far as the one before it allows.
-        rows = joined(load_timeline(folder, trial, workers=chosen, until_s=end_s))
+        rows = joined(load_timeline(folder, trial["trial"], workers=nodes, until_s=end_s))
         rows = _distinct(rows).sort_values("start_s", kind="stable")
         if len(rows) > each:
             end_s = float(rows["start_s"].iloc[each])
@@ -81,7 +83,11 @@ def _scene(
         {
             "label": str(row["algorithm"]),
             "trial": str(row["trial"]),
-            "lanes": [_lane(rows[rows["worker"] == w], w, end_s, digits) for w in chosen],
+            "lanes": [
+                {"worker": None if node == row["workers"] else node}
+                | _lane(rows[rows["worker"] == node], end_s, digits)
+                for node in with_server(row, chosen)
+            ],
         }
         for row, rows in zip(shown.to_dict("records"), timelines, strict=True)
     ]
@@ -109,7 +115,7 @@ def _distinct(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows[~passing], marks])
 
 
-def _lane(rows: pd.DataFrame, worker: int, end_s: float, digits: int) -> dict[str, Any]:
+def _lane(rows: pd.DataFrame, end_s: float, digits: int) -> dict[str, Any]:
     rows = rows[rows["start_s"] <= end_s]
     own = rows[~rows["kind"].isin(MESSAGES)]
     # As a float, each whole number would be written with a point and a zero.
@@ -127,7 +133,6 @@ def _lane(rows: pd.DataFrame, worker: int, end_s: float, digits: int) -> dict[st
         return [float(time_s) for time_s in np.unique(passed_s[passed_s <= end_s].round(digits))]
 
     return {
-        "worker": worker,
         "spans": spans,
         "steps": new_models_s(rows).round(digits).tolist(),
         "arrivals": ends("receive"),

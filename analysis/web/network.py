@@ -32,14 +32,21 @@ _RATES = {
 _LINK = ("kind", *_RATES, "latency_s", "jitter_s", "loss", "resend_after_s", "regions", "links")
 
 
-def network(table: Mapping[str, Any]) -> str:
-    """Sentences on the table [network], as resolved."""
+def network(table: Mapping[str, Any], *, served: bool = False) -> str:
+    """Sentences on the table [network], as resolved.
+
+    Args:
+        table: the table.
+        served: whether any method has a server, which needs no graph.
+    """
     if not table:
         return ""
     graph = (
         f"The workers form a graph: {phrase(table.get('topology', '?'))}; "
         f"weights of the average: {phrase(table.get('mixing', '?'))}."
     )
+    if served:
+        graph += " Those of a method with a server are linked to it alone."
     return f"{graph} {_link(table.get('link'))}"
 
 

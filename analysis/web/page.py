@@ -54,13 +54,14 @@ _FIGURES = {
     ),
     "timeline": (
         "Timeline of a few workers",
-        "One lane per worker under each method, with bars for computing, sending, waiting and the "
-        "like. "
-        "The timeline to zoom, above, shows the same intervals and more.",
+        "One lane per worker under each method, and one for its server if it has one, with bars "
+        "for computing, sending, waiting and the like. The timeline to zoom, above, shows the same "
+        "intervals and more.",
     ),
     "time-share": (
         "Where the workers' time went",
-        "One bar per method, divided into computing, sending, waiting and the like.",
+        "One bar per method, divided into computing, sending, waiting and the like; a server's "
+        "time is left out.",
     ),
     "speedup-vs-": (
         "Time to target and speedup against",
@@ -138,16 +139,18 @@ def _rendered(
 
     (metrics, finished), described = curves(root), scenario(root)
     script, shown = own("timeline.js"), scenes(root, finished, metrics)
+    served = bool(finished["server"].any())
     return environment.get_template("page.html").render(
         name=str(described.get("name", root.name)),
         state=_state(root, trials(root)),
-        sentences=sentences(described),
+        sentences=sentences(described, served=served),
         methods=methods(described),
         tables=_tables(root, metrics, baseline, targets),
         notes=[*divergence_lines(finished), *stall_lines(trials(root))],
         pictures=_pictures(paths),
         timeline={"kinds": KINDS, "scenes": shown},
         kinds=kinds_in(shown),
+        served=served,
         points=len(sweep_points(finished)),
         provenance=provenance(root, finished),
         style=own("page.css"),

@@ -5,22 +5,24 @@ from typing import Any
 
 from analysis.results import label_of
 from analysis.web.cluster import cluster
+from analysis.web.method import method
 from analysis.web.network import faults, network
 from analysis.web.phrases import further, listed, number, phrase
 
 
-def sentences(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
+def sentences(scenario: Mapping[str, Any], *, served: bool = False) -> list[tuple[str, str]]:
     """Headings, each with a sentence or two in plain text.
 
     Args:
         scenario: from `results.scenario`; a table that is missing is left out.
+        served: whether any of its methods has a server.
     """
     told = {
         "Cluster": cluster(scenario.get("cluster", {})),
-        "Network": network(scenario.get("network", {})),
+        "Network": network(scenario.get("network", {}), served=served),
         "Faults": faults(scenario.get("faults", {})),
         "Problem": _problem(scenario.get("problem", {})),
-        "End": _end(scenario.get("stop", {}), scenario.get("evaluate", {})),
+        "End": _end(scenario.get("stop", {}), scenario.get("evaluate", {}), served=served),
         "Seeds": _seeds(scenario.get("seeds", [])),
         "Sweep": _sweep(scenario.get("sweep", {})),
     }
@@ -29,7 +31,7 @@ def sentences(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def methods(scenario: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Each method's label (or its kind, a class of the user's own by its name), and what it is."""
-    return [(label_of(entry), _method(entry)) for entry in scenario.get("algorithms", [])]
+    return [(label_of(entry), method(entry)) for entry in scenario.get("algorithms", [])]
 
 
 def _problem(table: Mapping[str, Any]) -> str:
@@ -45,7 +47,7 @@ def _problem(table: Mapping[str, Any]) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _end(stop: Mapping[str, Any], evaluate: Mapping[str, Any]) -> str:
+def _end(stop: Mapping[str, Any], evaluate: Mapping[str, Any], *, served: bool) -> str:
     rules = {
         "time_s": "{} simulated s",
         "rounds": "{} rounds (mean local steps per worker)",
@@ -61,6 +63,8 @@ def _end(stop: Mapping[str, Any], evaluate: Mapping[str, Any]) -> str:
         parts.append(f"A trial ends at {first}.")
     if looks:
         model = "The mean model"
+        if served:
+            model += " (the server's, where a method has one)"
         if evaluate.get("iterate") == "average":
             model += ", averaged over all rounds so far,"
         parts.append(f"{model} is evaluated every {looks[0]}.")
@@ -80,16 +84,3 @@ def _sweep(table: Mapping[str, Any]) -> str:
         for key, values in table.items()
     ]
     return f"{'; '.join(parts)}." if parts else ""
-
-
-def _method(entry: Mapping[str, Any]) -> str:
-    told = {
-        "batch": "Batches of {} samples.",
-        "expected_batch": "Batches of {} samples on average, by a deadline.",
-        "deadline_s": "Computes for {} simulated s in every step.",
-        "step_size": "Step size: {}.",
-        "compressor": "Compressor of its messages: {}.",
-    }
-    parts = [f"Method {entry.get('kind', '?')}."]
-    parts += [text.format(phrase(entry[key])) for key, text in told.items() if key in entry]
-    return " ".join([*parts, further(entry, ("kind", "label", *told))]).strip()

@@ -5,6 +5,7 @@ A run is described by its label, seed and evaluations; nothing here imports desi
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ SCHEMA = pa.schema(
 )
 WORKERS = 3
 ROUND_BITS = 1000
+SERVER = WORKERS
 WHY = "at 8 s nothing can happen any more: worker 0 waits for 2; 2 away"
 
 
@@ -59,6 +61,33 @@ def faulty_rounds() -> list[dict[str, Any]]:
     ]
 
 
+def served_rounds(rounds: int = 4) -> list[dict[str, Any]]:
+    """Rounds of 4 s with a server, every message told of by itself.
+
+    Workers take 1, 1.5 and 2 s for a batch of 6, send for half a second and wait. The server wakes
+    up at each arrival; with the last, at 2.5 s, it steps and sends to one after another.
+    """
+    made = []
+    for step in range(rounds):
+        start = 4.0 * step
+        arrivals = [start + 1.5 + worker / 2 for worker in range(WORKERS)]
+        idle = {"worker": SERVER, "step": step, "peer": -1, "bits": 0, "samples": 0}
+        for begin, end in pairwise([start, *arrivals]):
+            made.append(idle | span("wait", begin, end))
+        for worker, arrival in enumerate(arrivals):
+            own = idle | {"worker": worker}
+            made.append(own | span("compute", start, arrival - 0.5) | {"samples": 6})
+            sent = span("send", arrival - 0.5, arrival) | {"bits": 500}
+            made.append(own | sent)
+            made.append(idle | sent | {"kind": "receive", "peer": worker})
+            answer = start + 2.5 + worker / 2
+            made.append(own | span("wait", arrival, answer + 0.5))
+            told = span("send", answer, answer + 0.5) | {"bits": 500, "step": step + 1}
+            made.append(idle | told)
+            made.append(idle | told | {"worker": worker, "kind": "receive", "peer": SERVER})
+    return made
+
+
 def span(kind: str, start_s: float, end_s: float) -> dict[str, Any]:
     return {"kind": kind, "start_s": start_s, "end_s": end_s}
 
@@ -82,6 +111,8 @@ class Fabricator:
         *,
         sweep: Mapping[str, Any] | None = None,
         diverged_at_s: float | None = None,
+        diverged: str | None = None,
+        server: bool = False,
         stalled: str | None = None,
         time_end_s: float = 16.0,
         optimal_loss: float | None = None,
@@ -112,8 +143,9 @@ class Fabricator:
             **{key: [value] * len(times) for key, value in point.items()},
         }
         pq.write_table(pa.table(metrics), home / "metrics.parquet")
-        rows = barrier_rounds() if timeline is None else timeline
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), home / "timeline.parquet")
+        if timeline is None:
+            timeline = served_rounds() if server else barrier_rounds()
+        pq.write_table(pa.Table.from_pylist(timeline, schema=SCHEMA), home / "timeline.parquet")
         status = "stalled" if stalled else "finished"
         if diverged_at_s is not None:
             status = "diverged"
@@ -133,6 +165,9 @@ class Fabricator:
             "train": train,
             "checksums": {},
         }
+        # Older results know neither of these.
+        manifest |= {"server": True} if server else {}
+        manifest |= {"diverged": diverged} if diverged else {}
         if finished:
             (home / "manifest.json").write_text(json.dumps(manifest))
         return name

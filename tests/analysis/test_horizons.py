@@ -1,6 +1,7 @@
 """A sweep over the number of rounds is one curve per algorithm, through the ends of its runs."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +90,17 @@ def test_a_run_that_diverged_marks_the_curve(fabricate: Callable[..., Fabricator
     assert finished["diverged_at_s"].tolist() == [8]
 
 
+def test_the_curve_diverged_for_the_reason_of_the_run_that_did_so_first(
+    fabricate: Callable[..., Fabricator],
+) -> None:
+    results = fabricate("one")
+    for rounds, at_s, why in ((2, 4.0, "message 1"), (4, 8.0, "message 2")):
+        gone: dict[str, Any] = {"diverged_at_s": at_s, "diverged": why}
+        results.trial("one", 0, [0, at_s], [9, np.nan], sweep={"stop.rounds": rounds}, **gone)
+    _, finished = analysis.curves(results.folder)
+    assert finished[["diverged_at_s", "diverged"]].to_numpy().tolist() == [[4.0, "message 1"]]
+
+
 def test_a_run_that_stalled_marks_the_curve(fabricate: Callable[..., Fabricator]) -> None:
     results = fabricate("one")
     for rounds, stalled in ((2, WHY), (4, None)):
@@ -98,7 +110,7 @@ def test_a_run_that_stalled_marks_the_curve(fabricate: Callable[..., Fabricator]
     assert finished["status"].tolist() == ["stalled"]
     assert finished["stalled"].tolist() == [WHY]
     # The reason is told of the run that stalled, not of the curve that is named after the longest.
-    assert analysis.summary(results.folder)["stalls"][0] == f"one_2_0 stalled: {WHY}"
+    assert analysis.summary(results.folder)["reasons"][0] == f"one_2_0 stalled: {WHY}"
 
 
 def test_other_folders_are_left_alone(fabricate: Callable[..., Fabricator]) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fabricated import WHY, faulty_rounds, span
+from fabricated import SERVER, WHY, faulty_rounds, served_rounds, span
 from matplotlib.lines import Line2D
 
 import analysis
@@ -15,7 +15,13 @@ from analysis.figures.loss import loss_vs_time
 from analysis.figures.sweep import losses_at, speedup_vs_key
 from analysis.figures.targets import bits_to_target, speedup_vs_target
 from analysis.figures.time_share import time_share
-from analysis.figures.timeline import BARS, new_models_s, spread_by_speed, timeline
+from analysis.figures.timeline import (
+    BARS,
+    new_models_s,
+    spread_by_speed,
+    timeline,
+    workers_shown,
+)
 from analysis.report import _earliest_end_s
 from analysis.time_shares import time_shares
 
@@ -95,6 +101,12 @@ def test_each_algorithm_has_its_own_colour_dashes_and_marker():
     looks = style.looks(list("abcdef"))
     for feature in ("colour", "dashes", "marker"):
         assert len({getattr(look, feature) for look in looks.values()}) == len(looks)
+
+
+def test_of_thirty_algorithms_no_two_have_the_same_colour_or_the_same_dashes_and_marker():
+    looks = style.looks([str(n) for n in range(30)]).values()
+    assert len({look.colour for look in looks}) == 30
+    assert len({(look.dashes, look.marker) for look in looks}) == 30
 
 
 def test_a_timeline_shows_the_slowest_first_over_three_rounds_of_the_slowest_method(run):
@@ -365,6 +377,93 @@ def test_steps_begin_with_what_a_method_does_first(first, sends, new_models):
         for start, step in many
     ]
     assert new_models_s(pd.DataFrame(rows)).tolist() == new_models
+
+
+def test_the_steps_of_a_server_begin_with_what_it_sends():
+    rows = pd.DataFrame(served_rounds())
+    assert new_models_s(rows[rows["worker"] == SERVER]).tolist() == [2.5, 6.5, 10.5, 14.5]
+    for worker in range(3):
+        assert new_models_s(rows[rows["worker"] == worker]).tolist() == [4, 8, 12]
+
+
+def test_several_gradients_and_answers_to_others_belong_to_one_step():
+    """Two gradients a step; what is told to others meanwhile has the step of its time."""
+    rows = [
+        {"kind": kind, "start_s": float(start), "end_s": start + length, "step": step}
+        for kind, start, length, step in (
+            ("compute", 0, 1, 0),
+            ("send", 0.5, 1, 0),
+            ("compute", 1, 1, 0),
+            ("send", 2, 1, 0),
+            ("wait", 3, 1, 0),
+            ("compute", 4, 1, 1),
+            ("send", 4.5, 1, 1),
+            ("compute", 5, 1, 1),
+            ("wait", 6, 2, 1),
+            ("compute", 8, 1, 2),
+        )
+    ]
+    assert new_models_s(pd.DataFrame(rows)).tolist() == [4, 8]
+
+
+def test_a_server_has_a_lane_below_the_workers_of_its_method_alone(fabricate):
+    made = fabricate("DSGD", "served")
+    made.decay("DSGD", 0, 8.0)
+    made.decay("served", 0, 8.0, server=True)
+    finished, metrics = analysis.trials(made.folder), analysis.load(made.folder)
+    assert finished["server"].tolist() == [False, True]
+    with style.applied():
+        figure = timeline(made.folder, finished, metrics)
+        figure.canvas.draw()
+    plain, served = figure.axes
+    assert [label.get_text() for label in plain.get_yticklabels()] == ["2", "1", "0"]
+    assert [label.get_text() for label in served.get_yticklabels()] == ["2", "1", "0", "server"]
+    assert served.get_yticks()[-1] > 3  # apart from the workers
+    # A lane is as high in either panel.
+    heights = [
+        axes.get_position().height / abs(np.diff(axes.get_ylim())[0]) for axes in figure.axes
+    ]
+    assert heights[0] == pytest.approx(heights[1], rel=0.03)
+    # Its waits are one between two models, and so are the three answers.
+    waits, sends = (served.collections[3 * (len(BARS) + 2) + place] for place in (0, 1))
+    assert [len(bars.get_paths()) for bars in (waits, sends)] == [3, 3]
+
+
+def test_many_methods_are_drawn_with_fewer_workers_each():
+    assert [workers_shown(methods) for methods in (1, 8, 9, 12, 16, 30)] == [6, 6, 5, 4, 3, 3]
+
+
+def test_a_report_of_methods_with_and_without_a_server_says_whose_time_it_shows(fabricate):
+    made = fabricate("DSGD", "served")
+    made.decay("DSGD", 0, 8.0)
+    made.decay("served", 0, 8.0, server=True)
+    assert pictures(analysis.report(made.folder)) == ALL
+    shares = time_shares(made.folder, analysis.trials(made.folder))
+    titles = [
+        time_share(shares, served=served).legends[0].get_title().get_text()
+        for served in (True, False)
+    ]
+    assert titles == ["the server's time is left out", ""]
+
+
+def test_a_long_legend_takes_nothing_from_the_axes():
+    heights = []
+    for count in (4, 16):
+        labels = [f"a method's label {number}" for number in range(count)]
+        with style.applied():
+            figure = style.new_figure(4.4)
+            axes = figure.subplots()
+            style.legend_above(figure, style.curve_handles(style.looks(labels), labels))
+            figure.canvas.draw()
+        heights.append(axes.get_position().height * figure.get_figheight())
+    assert heights[1] > 0.9 * heights[0]
+    assert heights[1] > 2.5  # in, of 4.4
+
+
+def test_bands_are_fainter_where_there_are_many():
+    few, many = style.band_alpha(3), style.band_alpha(15)
+    assert few == style.band_alpha(1)
+    assert 0 < many < few / 2
 
 
 @pytest.mark.parametrize("labels", [["a"], ["long label " * 3] * 5, ["DSGD", "QuanTimed " * 4]])

@@ -56,6 +56,18 @@ def test_trials_tell_which_of_them_stalled_and_why(fabricate):
     assert "stalled" not in analysis.load(made.folder)
 
 
+def test_trials_tell_which_have_a_server_and_in_which_message_one_diverged(fabricate):
+    made = fabricate("old", "served", "norm")
+    made.decay("old", 0, 4.0)  # of a time when manifests knew neither
+    made.decay("served", 0, 4.0, server=True)
+    made.trial("norm", 0, [0, 5], [2.0, np.nan], diverged_at_s=5.0, diverged="message 7")
+    finished = analysis.trials(made.folder)
+    assert finished["server"].tolist() == [False, True, False]
+    assert finished["server"].dtype == bool
+    assert finished["diverged"].isna().tolist() == [True, True, False]
+    assert finished["diverged"].iloc[-1] == "message 7"
+
+
 def test_an_unfinished_trial_is_ignored(fabricate):
     made = fabricate("a")
     whole = made.decay("a", 0, 4.0)

@@ -87,3 +87,13 @@ def test_a_trial_that_took_no_time_has_shares_that_sum_to_1(fabricate):
     made = fabricate("a")
     made.trial("a", 0, [0], [2.0], stalled="at 0 s", time_end_s=0.0, timeline=[])
     assert shares(made) == only(other=1.0)
+
+
+def test_a_server_is_left_out(fabricate):
+    made = fabricate("a")
+    made.decay("a", 0, 4.0, server=True)
+    # A round of 4 s: 1 + 1.5 + 2 s of computing, three times half a second of sending; the answers
+    # come at 3, 3.5 and 4 s, and who has one before the end of the round does nothing more.
+    assert shares(made) == pytest.approx(
+        only(compute=4.5 / 12, send=1.5 / 12, wait=4.5 / 12, other=1.5 / 12)
+    )

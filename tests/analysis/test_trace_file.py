@@ -7,6 +7,7 @@ from collections import defaultdict
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from fabricated import SERVER, served_rounds
 
 import analysis
 from analysis.errors import ResultsError
@@ -37,7 +38,7 @@ def names(events):
     return {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
 
 
-def check_format(events):
+def check_format(events, server=None):
     """Fields of each phase, named tracks, slices that nest, flows with two ends that bind."""
     for event in events:
         assert REQUIRED[event["ph"]] <= event.keys()
@@ -73,8 +74,12 @@ def check_format(events):
         for flow, kind in ((start, "send"), (end, ended)):
             (place,) = spans[flow["tid"]].get_indexer_for([flow["ts"]])
             assert tracks[flow["tid"]][place]["name"] == kind
-        assert named[start["tid"]].startswith(f"worker {start['args']['from']} sends")
-        assert named[end["tid"]].startswith(f"worker {end['args']['to']} arrivals")
+        sender, receiver = (
+            "server" if number == server else f"worker {number}"
+            for number in (start["args"]["from"], end["args"]["to"])
+        )
+        assert named[start["tid"]].startswith(f"{sender} sends")
+        assert named[end["tid"]].startswith(f"{receiver} arrivals")
 
 
 def check_totals(events, timeline):
@@ -159,6 +164,42 @@ def test_messages_that_leave_one_after_another_flow_from_their_own_sends(fabrica
     check_totals(events, pd.DataFrame(rows))
     assert {e["args"]["to"]: e["ts"] for e in events if e["ph"] == "s"} == {1: 0, 2: 1e6}
     assert sum(name.startswith("worker 0 sends") for name in names(events).values()) == 1
+
+
+def test_a_server_has_tracks_below_the_workers(fabricate, tmp_path):
+    made = fabricate("a")
+    name = made.decay("a", 0, 4.0, server=True)
+    events = events_of(analysis.trace(made.folder, name, tmp_path / "out.json"))
+    rows = pd.DataFrame(served_rounds())
+    check_format(events, server=SERVER)
+    check_totals(events, rows)
+    order = {e["args"]["sort_index"]: e["tid"] for e in events if e["name"] == "thread_sort_index"}
+    tracks = [names(events)[order[rank]] for rank in sorted(order)]
+    assert tracks[-3:] == ["server", "server sends", "server arrivals"]
+    assert not any(track.startswith(f"worker {SERVER}") for track in tracks)
+    (server,) = (tid for tid, track in names(events).items() if track == "server")
+    assert {e["name"] for e in by_track(events)[server]} == {"wait"}
+
+
+def test_of_messages_that_leave_together_each_flows_from_a_send_of_its_own(fabricate, tmp_path):
+    made = fabricate("a")
+    rows = [
+        row(0, "send", 1, 2, bits=10),
+        row(0, "send", 1, 3, bits=20),
+        row(1, "receive", 1, 2.5, peer=0, bits=10),
+        row(2, "lose", 1, 3.5, peer=0, bits=20),
+        row(0, "send", 5, 6, step=1, bits=40),  # a broadcast: one for both
+        row(1, "receive", 5, 6.5, step=1, peer=0, bits=20),
+        row(2, "receive", 5, 6.5, step=1, peer=0, bits=20),
+    ]
+    name = made.decay("a", 0, 4.0, timeline=rows)
+    events = events_of(analysis.trace(made.folder, name, tmp_path / "out.json"))
+    check_format(events)
+    check_totals(events, pd.DataFrame(rows))
+    sends = {e["tid"]: e for e in events if e["name"] == "send" and e["args"]["step"] == 0}
+    apart = [e for e in events if e["ph"] == "s" and e["args"]["step"] == 0]
+    assert [sends[e["tid"]]["args"]["bits"] for e in apart] == [e["args"]["bits"] for e in apart]
+    assert len({e["tid"] for e in events if e["ph"] == "s" and e["args"]["step"] == 1}) == 1
 
 
 @pytest.mark.parametrize("ending", ["json", "json.gz"])

@@ -155,6 +155,35 @@ def test_the_timeline_holds_faults_and_broadcasts_as_one(fabricate):
     assert first[1:].tolist() == [1, 1, 0, 1000 + 3 * 500]
 
 
+def test_a_server_s_lane_is_the_last_of_its_method(fabricate):
+    made = fabricate("DSGD", "served")
+    made.decay("DSGD", 0, 8.0)
+    made.decay("served", 0, 8.0, server=True)
+    (scene,) = scenes(made.folder, analysis.trials(made.folder), analysis.load(made.folder))
+    plain, served = (panel["lanes"] for panel in scene["panels"])
+    assert [lane["worker"] for lane in plain] == [2, 1, 0]
+    assert [lane["worker"] for lane in served] == [2, 1, 0, None]
+    spans = np.array(served[-1]["spans"]).reshape(-1, 5)
+    assert [KINDS[int(code)] for code in spans[:4, 0]] == ["wait", "send", "wait", "send"]
+    # One wait until the last arrival; the three answers, of 500 bits each, belong to the new model.
+    assert spans[:2, 1:].tolist() == [[0, 2.5, 0, 0], [2.5, 1.5, 1, 1500]]
+    assert served[-1]["steps"] == [2.5, 6.5, 10.5, 14.5]
+    assert served[-1]["arrivals"][:3] == [1.5, 2, 2.5]
+    page = analysis.web_report(made.folder)[0].read_text()
+    assert "the server of a method that has one" in page
+
+
+def test_the_page_says_in_which_message_a_trial_diverged(run):
+    page = analysis.web_report(run.folder)[0].read_text()
+    assert "the server of a method that has one" not in page
+    run.trial("QT", 2, [0, 5], [2.0, np.nan], diverged_at_s=5.0, diverged="message <7>")
+    run.trial("QT", 3, [0, 5], [2.0, np.nan], diverged_at_s=5.0)
+    page, index = (path.read_text() for path in analysis.web_report(run.folder)[:2])
+    assert "<li>QT_2 diverged at 5 simulated s: message &lt;7&gt;</li>" in page
+    assert "<li>QT_3 diverged at 5 simulated s.</li>" in page
+    assert "- QT_2 diverged at 5 simulated s: message <7>" in index
+
+
 def test_the_page_says_who_stalled_and_draws_only_the_kinds_there_are(run):
     plain = analysis.web_report(run.folder)[0].read_text()
     for key in ("down", "compress", "average", "lost"):

@@ -103,6 +103,11 @@ def faulty(made):
         made.decay(label, 0, 8.0, timeline=faulty_rounds())
 
 
+def served(made):
+    made.decay("DSGD", 0, 8.0)
+    made.decay("QT", 0, 8.0, server=True)
+
+
 RUNS = (
     plain,
     sweep,
@@ -113,6 +118,7 @@ RUNS = (
     all_diverged,
     stalled,
     faulty,
+    served,
 )
 
 
@@ -246,8 +252,8 @@ def test_who_is_down_is_hatched_and_told(browser, page, dark):
     assert keys[-1].text.endswith("lost messages")
     # The lane of worker 1, the second: away from 5 to 7 of the 12 s shown.
     colours = browser.run(
-        "const c = document.getElementById('timeline-view'), wide = c.clientWidth - 52;"
-        "const x = 44 + wide * 5.3 / 12, row = 24 + 24 + 3 + 4;"
+        "const c = document.getElementById('timeline-view'), wide = c.clientWidth - 58;"
+        "const x = 50 + wide * 5.3 / 12, row = 24 + 24 + 3 + 4;"
         "const d = c.getContext('2d').getImageData(x, row, wide / 12, 6).data;"
         "return [...new Set(Array.from({length: d.length / 4}, (_, k) => d[4 * k]))]"
     )
@@ -257,11 +263,35 @@ def test_who_is_down_is_hatched_and_told(browser, page, dark):
     browser.run(
         "const c = arguments[0], b = c.getBoundingClientRect();"
         "c.dispatchEvent(new PointerEvent('pointermove', {"
-        "clientX: b.left + 44 + (c.clientWidth - 52) / 2, clientY: b.top + 24 + 36}))",
+        "clientX: b.left + 50 + (c.clientWidth - 58) / 2, clientY: b.top + 24 + 36}))",
         canvas,
     )
     told = browser.run("return document.getElementById('timeline-readout').textContent")
     assert told == "DSGD, worker 1: down, 5 to 7 s, step 1"
+    assert browser.console() == []
+
+
+@pytest.mark.parametrize("page", [served], indirect=True)
+def test_the_server_is_told_by_its_name(browser, page):
+    browser.open(page)
+    canvas = browser.driver.find_element(By.ID, "timeline-view")
+    browser.run("arguments[0].scrollIntoView()", canvas)
+    # Below two titles and six workers; at 3 of the 12 s shown it sends.
+    told = browser.run(
+        "const c = arguments[0], b = c.getBoundingClientRect();"
+        "c.dispatchEvent(new PointerEvent('pointermove', {"
+        "clientX: b.left + 50 + (c.clientWidth - 58) / 4, clientY: b.top + 8 * 24 + 12}));"
+        "return document.getElementById('timeline-readout').textContent",
+        canvas,
+    )
+    assert told == "QT, server: send, 2.5 to 4 s, step 1, 1,500 bits"
+    # Its name is not cut off at the left.
+    inked = browser.run(
+        "const d = arguments[0].getContext('2d').getImageData(0, 8 * 24, 2, 24).data;"
+        "return d.filter((value, k) => k % 4 === 3 && value > 0).length",
+        canvas,
+    )
+    assert inked == 0
     assert browser.console() == []
 
 

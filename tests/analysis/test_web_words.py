@@ -3,6 +3,7 @@
 import pytest
 
 from analysis.web.cluster import cluster
+from analysis.web.method import compressor, method
 from analysis.web.network import faults, network
 from analysis.web.words import methods, sentences
 
@@ -36,6 +37,106 @@ def test_machines_are_told_with_their_counts_names_and_speeds():
     )
     one = {"workers": 5, "hardware": [{"name": "h100", "speed_sps": 2e3}], "stragglers": NONE}
     assert cluster(one) == "5 workers. Machines: h100 (2,000 samples/s). Their speed doesn't vary."
+
+
+@pytest.mark.parametrize(
+    ("server", "text"),
+    [
+        (
+            {
+                "name": "t4",
+                "peak_flops_per_s": 8.1e12,
+                "efficiency": 0.5,
+                "operator_s": 1e-5,
+                "memory_bytes_per_s": 3e11,
+                "up_bps": 1e9,
+                "down_bps": 2e9,
+            },
+            " The server, of a method that has one: t4 (memory 300 GB/s, up link 1 Gbit/s, down "
+            "link 2 Gbit/s).",
+        ),
+        (
+            {"speed_sps": 1.0, "down_bps": 2e9},
+            " The server, of a method that has one: down link 2 Gbit/s.",
+        ),
+        ({"speed_sps": 1.0}, ""),
+        ({"name": "hub"}, " The server, of a method that has one: hub."),
+        (EVIL, f" Server: {EVIL}."),
+    ],
+)
+def test_a_server_is_told_by_what_counts_of_it(server, text):
+    table = {"workers": 3, "stragglers": NONE, "server": server}
+    assert cluster(table) == f"3 workers. Each computes 1 sample/s.{text}"
+
+
+def test_what_is_not_so_for_a_method_with_a_server_is_told_where_there_is_one():
+    scenario = {"network": {"topology": "ring"}, "evaluate": {"every_s": 1.0}}
+    told, served = (dict(sentences(scenario, served=served)) for served in (False, True))
+    assert "server" not in f"{told}"
+    assert "linked to it alone" in served["Network"]
+    assert served["End"] == (
+        "The mean model (the server's, where a method has one) is evaluated every 1 simulated s."
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ({"kind": "none", "bits": 16}, "none (16-bit floats)"),
+        ({"kind": "none"}, "none"),
+        (
+            {"kind": "error-feedback", "compressor": {"kind": "top-k", "fraction": 0.1}},
+            "top-k (fraction = 0.1), with error feedback",
+        ),
+        (
+            {
+                "kind": "per-layer",
+                "compressor": {"kind": "error-feedback", "compressor": {"kind": "sign"}},
+                "billed_bits": 2.0,
+            },
+            "sign, with error feedback, each layer on its own, billed 2 bits",
+        ),
+        (
+            {"kind": "mine:Own", "compressor": {"kind": "sign"}},
+            "mine:Own (compressor sign)",
+        ),
+    ],
+)
+def test_a_compressor_is_told_from_the_inside(table, text):
+    assert compressor(table) == text
+
+
+def test_what_a_method_has_of_its_own_is_told():
+    entry = {
+        "kind": "sync-sgd",
+        "label": "mine",
+        "batch": 20,
+        "topology": {"kind": "torus", "rows": 2},
+        "mixing": {"kind": "uniform"},
+        "compressor": {"kind": "error-feedback", "compressor": {"kind": "sign"}},
+        "model_compressor": {"kind": "none", "bits": 32},
+        "optimizer": {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-4, "clip_norm": 1.0},
+        "backups": 2,
+    }
+    assert method(entry) == (
+        "Method sync-sgd. Batches of 20 samples. Its own graph: torus (rows = 2). Its own weights "
+        "of the average: uniform. Compressor of its messages: sign, with error feedback. "
+        "Compressor of the server's models: none (32-bit floats). Optimizer: gradients clipped to "
+        "a norm of 1, weight decay of 0.0001 and Nesterov momentum of 0.9. Further: backups = 2."
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ({"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}, ""),
+        ({"momentum": 0.5, "nesterov": False, "weight_decay": 0.0}, " Optimizer: momentum of 0.5."),
+        ({"clip_norm": 2.0, "own": 3}, " Optimizer: gradients clipped to a norm of 2 and own = 3."),
+        (EVIL, f" Optimizer: {EVIL}."),
+    ],
+)
+def test_an_optimizer_is_told_where_it_does_something(table, text):
+    assert method({"kind": "dsgd", "optimizer": table}) == f"Method dsgd.{text}"
 
 
 @pytest.mark.parametrize(
@@ -206,6 +307,7 @@ FULL = {
             | {"memory_bytes_per_s": 1e9, "overhead_s": 0.1, "up_bps": 1e6}
         ],
         "stragglers": {"kind": "mixture", "models": [NONE, NONE], "weights": [1, 2]},
+        "server": {"name": "hub", "speed_sps": 1.0, "up_bps": 1e6, "memory_bytes_per_s": 1e9},
     },
     "network": {
         "topology": {"kind": "ring"},
@@ -219,7 +321,12 @@ FULL = {
         "links": {"mean_up_s": 1.0} | {"mean_down_s": 1.0},
         "model": "keep",
     },
-    "algorithms": [{"kind": "dsgd", "batch": 20, "absent": "skip", "timeout_s": 5.0}],
+    "algorithms": [
+        {"kind": "dsgd", "batch": 20, "absent": "skip", "timeout_s": 5.0}
+        | {"topology": {"kind": "ring"}, "model_compressor": {"kind": "none", "bits": 32}}
+        | {"compressor": {"kind": "error-feedback", "compressor": {"kind": "none", "bits": 16}}}
+        | {"optimizer": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "clip_norm": 1.0}}
+    ],
 }
 LAWS = [
     {"kind": "exponential", "mean": 1.0},
@@ -255,4 +362,7 @@ def test_whatever_a_table_holds_there_are_words(law, evil):
         for table in changed(base, evil):
             told = sentences(scenario | {name: table})
             assert all(isinstance(text, str) and text for _, text in told)
-    assert methods(scenario)
+    for entry in changed(scenario["algorithms"][0], evil):
+        ((label, text),) = methods({"algorithms": [entry]})
+        assert label
+        assert text.startswith("Method")

@@ -2,7 +2,7 @@
 // The timeline to zoom and pan: draws the intervals of the page's data block on a canvas.
 (() => {
   const FIELDS = 5; // of a span: kind, start, length, step, amount
-  const GUTTER = 44, TITLE = 24, LANE = 24, BAR = 15, AXIS = 44, NARROWEST = 1e-5;
+  const GUTTER = 50, TITLE = 24, LANE = 24, BAR = 15, AXIS = 44, NARROWEST = 1e-5;
   const byId = (id) => document.getElementById(id);
   const canvas = byId("timeline-view"), pen = canvas.getContext("2d");
   const { kinds, scenes } = JSON.parse(byId("timeline-data").textContent);
@@ -78,7 +78,7 @@
       for (const lane of panel.lanes) {
         pen.fillStyle = ink("soft");
         pen.textAlign = "right";
-        pen.fillText(String(lane.worker), GUTTER - 8, top + LANE / 2);
+        pen.fillText(lane.worker ?? "server", GUTTER - 8, top + LANE / 2);
         drawLane(lane, top + 3, ink, right);
         top += LANE;
       }
@@ -196,7 +196,8 @@
       found.push(`${kind}, ${start} to ${end} s, step ${step}${size}`);
     }
     const what = found.join("; ") || "nothing recorded";
-    return `${panel.label}, worker ${lane.worker}: ${what}`;
+    const who = lane.worker === null ? "server" : `worker ${lane.worker}`;
+    return `${panel.label}, ${who}: ${what}`;
   }
 
   // One finger or the mouse moves, two fingers zoom about their middle.

@@ -1,0 +1,103 @@
+"""AD-PSGD (Lian et al. 2018, arXiv 1710.06952): asynchronous averages of random pairs.
+
+Each worker, without a barrier:
+    g_i <- gradient at x_i as it is now
+    x_i, x_j <- (x_i + x_j) / 2, in one go, with a random neighbour j
+    x_i <- x_i - alpha g_i
+
+As in the paper's implementation, some workers are active and the others passive, which leaves no
+room for deadlocks: only active ones choose a neighbour, a passive one, which averages at the
+instant at which it is asked, in the midst of a gradient that is then of an older model. An active
+worker waits for the answer, and its model doesn't change meanwhile, so the average is atomic. The
+sides are those of a bipartite graph; in another one even and odd numbers, if the edges across then
+connect all, or else even and odd distances from worker 0. Edges within a side aren't used. The
+larger side is active (that of worker 0 if they are equal).
+
+With a compressor Q the pair gets x_i + (Q(x_j) - Q(x_i)) / 2 and x_j + (Q(x_i) - Q(x_j)) / 2, which
+keeps their mean, too.
+"""
+
+from itertools import count
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, shortest_path
+
+from desim.algorithms.base import Algorithm
+from desim.algorithms.exchanges import Exchange, Exchanges
+from desim.mixings.base import Weights
+from desim.streams import Streams
+from desim.tensors.compressors.base import Compressor
+from desim.tensors.compressors.none import NoCompressor
+from desim.worker import Waiting, Worker
+
+
+class ADPSGD(Algorithm):
+    """Asynchronous decentralized parallel SGD: random pairs average.
+
+    Attributes:
+        batch: samples per gradient.
+        compressor: Q, what is done to the models that are sent.
+        overlap: an active worker asks before it computes its gradient, at the same model, so that
+            the links work meanwhile.
+    """
+
+    kind: ClassVar[str] = "ad-psgd"
+    horizon_only_in_step_size: ClassVar[bool] = True
+    uses_epsilon: ClassVar[bool] = False
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5}, {"batch": 5, "overlap": True})
+
+    batch: Annotated[int, Field(ge=1)]
+    compressor: Compressor = NoCompressor()
+    overlap: bool = False
+
+    def prepare(self, weights: Weights, streams: Streams) -> "_Sides":
+        """Who is active; refuses a directed graph."""
+        exchanges, odd = Exchanges(self.name, weights), _odd(weights)
+        active = odd if odd.sum() > odd.size / 2 else ~odd
+        return _Sides(
+            exchanges,
+            [
+                row[~active[row]].tolist() if active[i] else []
+                for i, row in enumerate(weights.graph.neighbours)
+            ],
+        )
+
+    def worker(self, me: Worker) -> Waiting:
+        """Compute, average with a neighbour if active, step; answer meanwhile if passive."""
+        alpha, _ = self.step_size.at(me.horizon)
+        exchanges, partners = me.common.exchanges, me.common.partners[me.id]
+        pair = Exchange(me, exchanges, self.compressor, lambda: me.model)
+        for _ in count():
+            step, change = me.steps, me.zero()
+            if partners and self.overlap:
+                yield from pair.ask(partners, step)
+            gradient = yield from me.compute(me.model, self.batch)
+            if partners:
+                if not self.overlap:
+                    yield from pair.ask(partners, step)
+                change = yield from pair.change(step)
+            me.commit(me.model + change - alpha * gradient)
+
+
+def _odd(weights: Weights) -> npt.NDArray[np.bool_]:
+    """Of each worker whether it is on the other side than worker 0."""
+    edges = weights.matrix().tocoo()
+    hops: npt.NDArray[np.float64] = shortest_path(edges, unweighted=True, indices=0)
+    by_hops: npt.NDArray[np.bool_] = hops % 2 == 1
+    by_number: npt.NDArray[np.bool_] = np.arange(len(hops)) % 2 == 1
+    if (hops[edges.row] % 2 == hops[edges.col] % 2).sum() == (edges.row == edges.col).sum():
+        return by_hops  # no edge is within a side
+    across = by_number[edges.row] != by_number[edges.col]
+    kept = coo_array((across[across], (edges.row[across], edges.col[across])), edges.shape)
+    return by_number if connected_components(kept)[0] == 1 else by_hops
+
+
+class _Sides(NamedTuple):
+    """The passive neighbours of each active worker; none of passive ones."""
+
+    exchanges: Exchanges
+    partners: list[list[int]]

@@ -1,0 +1,117 @@
+"""Moniqua (Lu, De Sa 2020, arXiv 2002.11787): models are sent modulo the distance they may have.
+
+    q_i = k_i mod 1 in [-1/2, 1/2),  k_i = the multiple of 1/L nearest to x_i / B,  L = 2^bits
+    xhat_j = (q_j B - x_i) mod B + x_i,  for j = i, too;  z mod B in [-B/2, B/2]
+    x_i <- x_i + epsilon sum_j w_ij (xhat_j - xhat_i) - alpha g_i
+
+with g_i the mean gradient over a fixed batch at x_i and B = 2 theta / (1 - 2 delta), delta = 1/(2L)
+the quantizer's error: its levels go round, 1/2 is -1/2, since the receiver's do. If no number of a
+neighbour's model is theta or more from one's own, xhat_j = B k_j: within delta B of x_j, the same
+for all receivers, and the mean model is kept. If one is, nobody notices, and xhat_j is off by
+multiples of B. Neither a scale is sent nor a replica kept.
+
+The paper's slack matrix, r W + (1 - r) I, is epsilon = r; with 1 bit it needs one, r well below 1.
+Its quantizers may be random, too; the one built is not, and doesn't tell apart what is in one cell
+of B/L.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from desim.algorithms.rounds import Rounds
+from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.wire import Reader, Writer
+from desim.worker import Waiting, Worker
+
+
+class Moniqua(Rounds):
+    """Synchronous decentralized SGD with modulo-quantized models.
+
+    Attributes:
+        batch: samples per gradient.
+        theta: more than the largest difference between any number of two neighbours' models.
+        bits: per parameter.
+    """
+
+    kind: ClassVar[str] = "moniqua"
+    horizon_only_in_step_size: ClassVar[bool] = True
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5, "theta": 2.0, "bits": 8},)
+
+    batch: Annotated[int, Field(ge=1)]
+    theta: Annotated[float, Field(gt=0)]
+    bits: Annotated[int, Field(ge=1, le=16)]
+
+    @property
+    def quantizer(self) -> "_Modulo":
+        """Gives q_i."""
+        return _Modulo(bits=self.bits, period=2 * self.theta / (1 - 2**-self.bits))
+
+    def worker(self, me: Worker) -> Waiting:
+        """Compute, send the quantized model, wait, average what it must have meant."""
+        alpha, epsilon = self.step_size.at(me.horizon)
+        quantizer, weights = self.quantizer, (-sum(me.weights), *me.weights)
+        turns = _Turns(weights, quantizer.period)
+        x = me.initial_model()
+        for t in me.rounds():
+            gradient = yield from me.compute(x, self.batch)
+            message = yield from me.compress(x, quantizer)
+            received = yield from self.exchange(me, t, message)
+            parts = [message.content, *received.messages]
+            apart = (yield from me.sum(weights, parts)) - me.map(turns, x, *parts)
+            x = x + epsilon * (quantizer.period * apart) - alpha * gradient
+            me.commit(x)
+
+    def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:
+        """bits * d."""
+        return (size(self.quantizer),)
+
+
+class _Modulo(Compressor):
+    """Rounds x / period to the nearest of 2^bits levels that go round: q in [-1/2, 1/2)."""
+
+    error: ClassVar[Error] = "bounded"
+    unbiased: ClassVar[bool] = False
+    random: ClassVar[bool] = False
+    keeps_zeros: ClassVar[bool] = False
+
+    bits: int
+    period: float
+
+    def size_bits(self, parameters: int) -> int:
+        return self.bits * parameters
+
+    def error_bound(self, parameters: int) -> float:
+        return parameters * self.period**2 / 4.0 ** (self.bits + 1)
+
+    def __call__(self, rows: Tensor, *, uniform: Tensor | None) -> Tensor:
+        count = 2**self.bits
+        places = torch.mul(rows, count / self.period).round_().div_(count)
+        return places - (places + 0.5).floor_()
+
+    def write(self, x: Tensor, uniform: Tensor | None, message: Writer) -> None:
+        message.integers((self(x, uniform=None) + 0.5) * 2**self.bits, self.bits)
+
+    def read(
+        self, message: Reader, parameters: int, dtype: torch.dtype, uniform: Tensor | None
+    ) -> Tensor:
+        levels = torch.from_numpy(message.integers(parameters, self.bits))
+        return levels.to(dtype) / 2**self.bits - 0.5
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """Gives sum_j w_ij round(q_j - x_i / B) = sum_j w_ij (q_j - xhat_j / B), if all w_ij sum to 0."""
+
+    weights: tuple[float, ...]
+    period: float
+
+    def __call__(self, x: Tensor, *parts: Tensor) -> Tensor:
+        place, turns, total = x / self.period, torch.empty_like(x), torch.zeros_like(x)
+        for weight, part in zip(self.weights, parts, strict=True):
+            total.add_(torch.sub(part, place, out=turns).round_(), alpha=weight)
+        return total

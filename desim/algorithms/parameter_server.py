@@ -1,0 +1,108 @@
+"""The server's end of methods with a server: hears every update once, answers with the model."""
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+import simpy
+
+from desim.messenger import Message
+from desim.tensors.compressors.base import Compressor
+from desim.tensors.refs import Ref
+from desim.worker import Waiting, Worker
+
+#: The size of a message that only says which model is the newest.
+NUMBER_BITS = 32
+
+#: A worker's local step, and how many requests it has made in that one before.
+Request = tuple[int, int]
+
+
+class Update(NamedTuple):
+    """What a worker has sent.
+
+    Attributes:
+        worker: its number.
+        content: a gradient, or what else `work` gives.
+        request: its number.
+        version: of the model at which it was computed.
+    """
+
+    worker: int
+    content: Ref
+    request: Request
+    version: int
+
+
+class ParameterServer:
+    """The newest model, and the server's end of the messages.
+
+    Args:
+        me: the server.
+        compressor: what is done to models that are sent.
+
+    Attributes:
+        model: the newest one.
+        version: its number: the steps that led to it.
+    """
+
+    def __init__(self, me: Worker, compressor: Compressor) -> None:
+        self._me, self._compressor = me, compressor
+        self.model, self.version = me.initial_model(), 0
+        self._given = [0] * me.workers  # the version that each worker was given last
+        # Of each worker the last request that came, the next one to come, the last that was
+        # answered without a model, and the one that was answered before it came.
+        self._known: list[Request] = [(-1, 0)] * me.workers
+        self._next: list[Request] = [(0, 0)] * me.workers
+        self._told: list[Request] = [(-1, 0)] * me.workers
+        self._interrupted: dict[int, Request] = {}
+        self._packed, self._packed_version = Message(None, 0), -1
+
+    def updates(self) -> Generator[simpy.Event, Any, list[Update]]:
+        """Waits for messages; gives the updates that have come, each of them once."""
+        letters = yield from self._me.hear("update")
+        found: list[Update] = []
+        for worker, content in [*letters, *self._me.heard("update")]:
+            update = Update(worker, *content)
+            if worker in self._interrupted and update.request >= self._interrupted[worker]:
+                del self._interrupted[worker]  # it has that answer
+            if update.request > self._known[worker]:
+                self._known[worker] = update.request
+                found.append(update)
+            elif update.request <= self._told[worker]:
+                yield from self.answer(update)  # it has begun its step anew, after a crash
+        return found
+
+    def step(self, model: Ref) -> None:
+        """This is the newest model now."""
+        self.model, self.version = model, self.version + 1
+        self._me.commit(model)
+
+    def answer(self, update: Update) -> Waiting:
+        """Sends the newest model to a worker, or says that it has it."""
+        worker, request = update.worker, update.request
+        if update.version < self.version:
+            message = yield from self._newest()
+            self._next[worker] = (request[0] + 1, 0)
+        else:
+            message = Message((None, self.version), NUMBER_BITS)
+            self._told[worker] = max(self._told[worker], request)
+            self._next[worker] = max(self._next[worker], (request[0], request[1] + 1))
+        self._given[worker] = self.version
+        self._me.tell(worker, message, request)
+
+    def interrupt(self, age: int) -> Waiting:
+        """Sends the newest model to all whose model is `age` steps old, before they ask.
+
+        One whose last such message is still on its way is left out.
+        """
+        for worker, version in enumerate(self._given):
+            if self.version - version >= age and worker not in self._interrupted:
+                request = self._known[worker] = self._interrupted[worker] = self._next[worker]
+                yield from self.answer(Update(worker, self.model, request, version))
+
+    def _newest(self) -> Generator[simpy.Event, Any, Message]:
+        if self._packed_version < self.version:
+            content, size_bits = yield from self._me.compress(self.model, self._compressor)
+            self._packed = Message((content, self.version), size_bits)
+            self._packed_version = self.version
+        return self._packed

@@ -1,0 +1,120 @@
+"""SwarmSGD (Nadiradze et al. 2021, arXiv 1910.12308): local steps, then averages of random pairs.
+
+Blocking: worker i takes H local steps x_i <- x_i - alpha g_i, and so does its partner j; then
+    x_i, x_j <- (x_i + x_j) / 2
+Non-blocking: the partner isn't waited for. Beside its own steps each has a published copy p:
+    y_i = p_i;  H times y_i <- y_i - alpha g(y_i);  d_i = y_i minus the p_i that it began with
+    p_i <- (p_i + p_j) / 2 + d_i       p_j <- (p_i + p_j) / 2       (p_i, p_j: before this)
+and i goes on from y_i = p_i, while j's own steps go on from where they are and come to its copy
+when it is done with them. The model that is evaluated is p_i + d_i, as if i were done now: the mean
+over all workers changes by local steps only.
+
+The partner is a random neighbour; H is the same every time or geometric. In the non-blocking form
+i waits for question and answer to travel, and pairs that share a worker are one after the other
+(see `line`). In the blocking form a coordinator draws them (see `groups`). Instead of quantization
+by lattices any compressor Q may be used: c + (Q(c') - Q(c)) / 2 takes the place of (c + c') / 2.
+"""
+
+from itertools import count
+from math import ceil, log1p
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from desim.algorithms.base import Algorithm
+from desim.algorithms.exchanges import Exchange, Exchanges
+from desim.algorithms.groups import Pairs
+from desim.algorithms.line import Line
+from desim.mixings.base import Weights
+from desim.streams import Streams
+from desim.tensors.compressors.base import Compressor
+from desim.tensors.compressors.none import NoCompressor
+from desim.worker import Waiting, Worker
+
+
+class SwarmSGD(Algorithm):
+    """Local steps and averages of random pairs.
+
+    Attributes:
+        batch: samples per gradient.
+        local_steps: H, or its mean.
+        steps_law: "fixed" or "geometric".
+        blocking: whether a pair waits until both are done with their local steps.
+        overlap: if not blocking: ask before the last local step instead of after it.
+        compressor: Q, what is done to the models that are sent.
+    """
+
+    kind: ClassVar[str] = "swarm-sgd"
+    horizon_only_in_step_size: ClassVar[bool] = True
+    uses_epsilon: ClassVar[bool] = False
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"batch": 5},
+        {"batch": 5, "steps_law": "geometric", "overlap": True},
+        {"batch": 5, "blocking": True},
+    )
+
+    batch: Annotated[int, Field(ge=1)]
+    local_steps: Annotated[int, Field(ge=1)] = 2
+    steps_law: Literal["fixed", "geometric"] = "fixed"
+    blocking: bool = False
+    overlap: bool = False
+    compressor: Compressor = NoCompressor()
+
+    @model_validator(mode="after")
+    def _can_overlap(self) -> Self:
+        if self.overlap and self.blocking:
+            raise ValueError("overlap = true: a blocking average needs the last step; leave it out")
+        return self
+
+    def prepare(self, weights: Weights, streams: Streams) -> tuple[Exchanges, Pairs]:
+        """Where messages arrive, and the pairs of the blocking form; refuses a directed graph."""
+        return Exchanges(self.name, weights, Line()), Pairs(weights, streams)
+
+    def worker(self, me: Worker) -> Waiting:
+        """Local steps, then an average with a neighbour."""
+        alpha, _ = self.step_size.at(me.horizon)
+        yield from (self._blocking if self.blocking else self._non_blocking)(me, alpha)
+
+    def _blocking(self, me: Worker, alpha: float) -> Waiting:
+        exchanges, pairs = me.common
+        inboxes, x = exchanges.inboxes, me.initial_model()
+        inboxes.open(me)
+        [last] = me.state(self._last(me))
+        for _ in count():
+            gradient = yield from me.compute(x, self.batch)
+            x = x - alpha * gradient
+            if me.steps == last:
+                number, pair = pairs.next(me.id)
+                own = yield from me.compress(x, self.compressor)
+                inboxes.send(me, sum(pair) - me.id, number, "model", own)
+                theirs = yield from inboxes.wait(me, number, "model")
+                change = yield from me.sum([0.5, -0.5], [theirs, own.content])
+                x, last = x + change, self._last(me, 1)
+                pairs.end(me.id)
+            me.commit(x, last)
+
+    def _non_blocking(self, me: Worker, alpha: float) -> Waiting:
+        exchanges, _ = me.common
+        y, d, last = me.state(me.initial_model(), me.zero(), self._last(me))
+        pair = Exchange(me, exchanges, self.compressor, lambda: me.model - d)
+        for _ in count():
+            number = me.steps
+            if number == last and self.overlap:
+                yield from pair.ask(me.neighbours, number)
+            step = alpha * (yield from me.compute(y, self.batch))
+            if number == last:
+                if not self.overlap:
+                    yield from pair.ask(me.neighbours, number)
+                change = yield from pair.change(number)
+                y, d, last = me.model + change - step, me.zero(), self._last(me, 1)
+                me.commit(y, y, d, last)
+            else:
+                y, d = y - step, d - step
+                me.commit(me.model - step, y, d, last)
+
+    def _last(self, me: Worker, done: int = 0) -> int:
+        """The last local step before the next average, counted as me.steps is."""
+        first, steps = me.steps + done, self.local_steps
+        if self.steps_law == "geometric" and steps > 1:
+            steps = max(1, ceil(log1p(-me.draw(2 * first)) / log1p(-1 / steps)))
+        return first + steps - 1

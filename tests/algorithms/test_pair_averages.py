@@ -1,0 +1,301 @@
+"""AD-PSGD and SwarmSGD: whole runs against their events, the mean, and no circle of waiting."""
+
+from heapq import heappop, heappush
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+from builders import models, setting, simulate, speeds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from one_sample_each import ALPHA, CURVATURES, EXACT, HALF, ONE_EACH, SEED, D, N, run, thetas
+from pydantic import ValidationError
+
+from desim.errors import ScenarioError
+from desim.registry import NestedError
+from desim.simulation import Simulation
+from desim.streams import Streams
+
+AD_PSGD = {"kind": "ad-psgd", "batch": 1}
+SWARM = {"kind": "swarm-sgd", "batch": 1}
+LATENCY_S, UNTIL_S = 0.25, 30.0
+#: Steps of sqrt(2), sqrt(3), ... seconds, so that no two things happen at once.
+STEP_S = np.sqrt([2, 3, 5, 7, 11, 13])
+FIELDS = {
+    "topology": "ring",
+    "stragglers": speeds(*(1 / STEP_S)),
+    "link": {"kind": "dedicated", "bandwidth_bps": float("inf"), "latency_s": LATENCY_S},
+    "stop": {"time_s": UNTIL_S},
+}
+
+
+class Events:
+    """What happens later, in order."""
+
+    def __init__(self):
+        self._coming, self._serial = [], count()
+
+    def at(self, time_s, action):
+        heappush(self._coming, (time_s, next(self._serial), action))
+
+    def run(self):
+        while self._coming and self._coming[0][0] <= UNTIL_S:
+            time_s, _, action = heappop(self._coming)
+            action(time_s)
+
+
+def partner(simulation, i, number, among):
+    return among[int(simulation.workers[i].draw(2 * number + 1) * len(among))]
+
+
+THETAS = thetas()
+
+
+def gradient(i, x):
+    return CURVATURES * (x - THETAS[i])
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_ad_psgd_averages_in_one_go_and_steps_with_the_gradient_of_an_older_model(overlap):
+    simulation = run(AD_PSGD | EXACT | {"overlap": overlap}, **FIELDS)
+    x, steps, events, answers = np.zeros((N, D)), [0] * N, Events(), {}
+
+    def begin(i, now):
+        g = gradient(i, x[i])
+        events.at(now + STEP_S[i], lambda now: computed(i, g, now))
+        if overlap and not i % 2:
+            ask(i, now)
+
+    def computed(i, g, now):
+        if i % 2:
+            end(i, x[i] - ALPHA * g, now)
+        elif not overlap:
+            ask(i, now, lambda average, now: end(i, average - ALPHA * g, now))
+        elif i in answers:
+            end(i, answers.pop(i) - ALPHA * g, now)
+
+    def ask(i, now, then=None):
+        j, asked = partner(simulation, i, steps[i], simulation.workers[i].neighbours), x[i].copy()
+
+        def arrive(now):
+            average = x[j] = (asked + x[j]) / 2
+            then_ = then or (lambda average, now: answers.__setitem__(i, average))
+            events.at(now + LATENCY_S, lambda now: then_(average, now))
+
+        events.at(now + LATENCY_S, arrive)
+
+    def end(i, model, now):
+        x[i], steps[i] = model, steps[i] + 1
+        begin(i, now)
+
+    for i in range(N):
+        begin(i, 0.0)
+    events.run()
+    assert [worker.steps for worker in simulation.workers] == steps
+    np.testing.assert_allclose(models(simulation), x, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("local_steps", [1, 2, 3])
+def test_swarm_averages_published_copies_and_adds_its_own_steps(local_steps):
+    simulation = run(SWARM | EXACT | {"local_steps": local_steps}, **FIELDS)
+    p, y, d = (np.zeros((N, D)) for _ in range(3))
+    steps, events, engaged, last = [0] * N, Events(), set(), [local_steps - 1] * N
+    in_vain = 0
+
+    def begin(i, now):
+        g = gradient(i, y[i])
+        events.at(now + STEP_S[i], lambda now: computed(i, ALPHA * g, now))
+
+    def computed(i, step, now):
+        nonlocal in_vain
+        free = [j for j in simulation.workers[i].neighbours if j not in engaged]
+        if steps[i] < last[i] or i in engaged or not free:
+            in_vain += steps[i] >= last[i]
+            y[i], d[i], steps[i] = y[i] - step, d[i] - step, steps[i] + 1
+            begin(i, now)
+            return
+        asked, j = p[i].copy(), partner(simulation, i, steps[i], free)
+        engaged.update((i, j))
+
+        def arrive(now):
+            answer = p[j].copy()
+            p[j] = (asked + answer) / 2
+            engaged.discard(j)
+            events.at(now + LATENCY_S, lambda now: end(i, (asked + answer) / 2 - step, now))
+
+        events.at(now + LATENCY_S, arrive)
+
+    def end(i, model, now):
+        p[i] = model + d[i]
+        y[i], d[i], steps[i] = p[i], 0.0, steps[i] + 1
+        last[i] = steps[i] + local_steps - 1
+        engaged.discard(i)
+        begin(i, now)
+
+    for i in range(N):
+        begin(i, 0.0)
+    events.run()
+    assert [worker.steps for worker in simulation.workers] == steps
+    assert in_vain or local_steps > 1  # some found nobody free
+    np.testing.assert_allclose(models(simulation), p + d, rtol=0, atol=1e-12)
+
+
+def test_geometric_local_steps_have_their_mean():
+    given = setting(SWARM | {"local_steps": 4, "steps_law": "geometric"})
+    worker, counts = Simulation(given).workers[0], []
+    for worker.steps in range(4000):
+        counts.append(given.algorithm._last(worker) - worker.steps + 1)
+    # The standard error of 4,000 draws with variance 12 is 0.055, of their share 0.007: five each.
+    assert np.mean(counts) == pytest.approx(4, abs=0.28)
+    assert np.mean(np.array(counts) == 1) == pytest.approx(1 / 4, abs=0.035)
+
+
+def test_blocking_swarm_is_its_pairs_in_order():
+    method = SWARM | EXACT | {"local_steps": 2, "blocking": True}
+    fields = FIELDS | {"workers": N, "problem": ONE_EACH, "seed": SEED}
+    step_size = {"kind": "constant", "alpha": ALPHA}
+    simulation = Simulation(setting(method | {"step_size": step_size}, **fields))
+    pairs, drawn = simulation.workers[0].common[1], []
+    draw = pairs.draw
+    pairs.draw = lambda worker: drawn.extend(new := draw(worker)) or new
+    simulation.run()
+    x, left = np.zeros((N, D)), [worker.steps for worker in simulation.workers]
+    for pair in drawn:
+        met = [left[i] >= 2 for i in pair]
+        y = x[pair]
+        for _ in range(2):
+            y = y - ALPHA * CURVATURES * (y - THETAS[pair])
+        for i, there in zip(pair, met, strict=True):
+            if there:
+                x[i], left[i] = y.mean(0), left[i] - 2
+    for i in range(N):
+        for _ in range(left[i]):
+            x[i] = x[i] - ALPHA * gradient(i, x[i])
+    np.testing.assert_allclose(models(simulation), x, rtol=0, atol=1e-12)
+
+
+METHODS = [
+    AD_PSGD,
+    AD_PSGD | {"overlap": True},
+    SWARM,
+    SWARM | {"local_steps": 1, "overlap": True},
+    SWARM | {"blocking": True, "steps_law": "geometric"},
+]
+FAULTS = {"workers": {"mean_up_s": 20.0, "mean_down_s": 2.0}}
+
+
+def consensus(method, begin, **changes):
+    """The models after a run that begins with these, in which gradients make no difference."""
+    step_size = {"kind": "constant", "alpha": 1e-30}
+    fields = FIELDS | {"workers": N, "problem": ONE_EACH} | changes
+    simulation = Simulation(setting(method | {"step_size": step_size}, **fields))
+    for worker, row in zip(simulation.workers, begin, strict=True):
+        worker.model = simulation.tape.constant(torch.tensor(row))
+    assert not simulation.run().stalled
+    return models(simulation)
+
+
+BEGIN = np.random.default_rng(1).standard_normal((N, D))
+
+
+@pytest.mark.parametrize("faults", [None, FAULTS])
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_from_different_models_all_come_to_their_mean(method, faults):
+    link = {"kind": "dedicated", "bandwidth_bps": 1e3, "latency_s": 0.3, "loss": 0.1}
+    link |= {"resend_after_s": 0.5}
+    found = consensus(method | EXACT, BEGIN, link=link, faults=faults, stop={"rounds": 100})
+    np.testing.assert_allclose(found, np.tile(BEGIN.mean(0), (N, 1)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_links_that_are_slower_than_gradients_do_no_harm(method):
+    # What is under way is of another model than when it was sent, but what is averaged isn't.
+    link = {"kind": "dedicated", "bandwidth_bps": float("inf"), "latency_s": 6.0}
+    found = consensus(method | EXACT, BEGIN, link=link, stop={"time_s": 300.0})
+    np.testing.assert_allclose(found, np.tile(BEGIN.mean(0), (N, 1)), rtol=0, atol=0.1)
+    assert (abs(found).max(0) <= abs(BEGIN).max(0)).all()
+
+
+def test_compression_does_not_move_the_mean():
+    link = {"kind": "dedicated", "bandwidth_bps": float("inf")}  # nothing is under way at the end
+    found = consensus(AD_PSGD | HALF, BEGIN, link=link)
+    np.testing.assert_allclose(found.mean(0), BEGIN.mean(0), rtol=0, atol=1e-14)
+    assert found.std(0).max() < 0.1 * BEGIN.std(0).max()
+
+
+def test_a_passive_worker_averages_in_the_midst_of_its_gradient():
+    # A star: the leaves ask after 1 s and 1.25 s, messages take 0.5 s, the hub computes for 10 s.
+    def at(time_s):
+        link = {"kind": "dedicated", "bandwidth_bps": float("inf"), "latency_s": 0.5}
+        fields = {"topology": "star", "link": link, "stragglers": speeds(0.1, 1, 0.8)}
+        return models(run(AD_PSGD | EXACT, workers=3, **fields, stop={"time_s": time_s}))
+
+    theta, zero = thetas(3), np.zeros(D)
+    one, two = (-ALPHA * CURVATURES * (0 - theta[i]) for i in (1, 2))
+    first = (zero + one) / 2
+    second = (first + two) / 2
+    one_on, two_on = (-ALPHA * CURVATURES * (x - theta[i]) for i, x in ((1, one), (2, two)))
+    # Worker 1's second question comes to the hub at 3.5 s, its answer at 4.0 s; worker 2's question
+    # at 4.0 s, its answer at 4.5 s.
+    for time_s, expected in [
+        (2.1, [zero, one, zero]),
+        (3.4, [zero, one, two]),
+        (3.6, [first, one, two]),
+        (4.1, [second, first + one_on, two]),
+        (4.6, [second, first + one_on, second + two_on]),
+    ]:
+        np.testing.assert_allclose(at(time_s), expected, rtol=0, atol=1e-14)
+
+
+def test_overlap_hides_the_links():
+    link = {"kind": "dedicated", "bandwidth_bps": float("inf"), "latency_s": 0.4}
+    for method in (AD_PSGD, SWARM | {"local_steps": 1}):
+        plain, hidden = (
+            simulate(setting(method | {"overlap": overlap}, workers=4, link=link)).outcome.time_s
+            for overlap in (False, True)
+        )
+        assert hidden == pytest.approx(3.0)
+        assert plain > 3.0
+
+
+@pytest.mark.parametrize(
+    ("topology", "workers", "active"),
+    [
+        ("ring", 6, {0, 2, 4}),
+        ("ring", 5, {0, 2, 4}),  # all but the edge 4-0
+        ("star", 5, {1, 2, 3, 4}),
+        ("complete", 5, {0, 2, 4}),
+    ],
+)
+def test_ad_psgd_has_an_active_and_a_passive_side(topology, workers, active):
+    given = setting(AD_PSGD, topology=topology, workers=workers)
+    partners = given.algorithm.prepare(given.weights(Streams(0)), Streams(0)).partners
+    assert {i for i, row in enumerate(partners) if row} == active
+    assert not active & {j for row in partners for j in row}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    method=st.sampled_from(METHODS),
+    workers=st.integers(2, 6),
+    topology=st.sampled_from(["ring", "star", "complete", {"kind": "erdos-renyi", "p": 0.5}]),
+    pace=st.lists(st.sampled_from([0.3, 1.0, 1.7, 9.0]), min_size=6, max_size=6),
+    latency_s=st.sampled_from([0.0, 0.1, 5.0]),
+    seed=st.integers(0, 99),
+)
+def test_nobody_waits_in_a_circle(method, workers, topology, pace, latency_s, seed):
+    link = {"kind": "dedicated", "bandwidth_bps": 1e3, "latency_s": latency_s}
+    fields = {"stragglers": speeds(*pace[:workers]), "topology": topology, "link": link}
+    given = setting(method, workers=workers, seed=seed, **fields, stop={"rounds": 6})
+    outcome = simulate(given).outcome
+    assert outcome.stopped_by == "rounds", outcome.stalled
+
+
+def test_they_refuse_links_of_one_direction_and_an_overlap_with_nothing():
+    one_way = {"topology": "directed-ring", "mixing": "out-degree", "workers": 4}
+    for method in (AD_PSGD, SWARM):
+        with pytest.raises(ScenarioError, match="links that go both ways"):
+            Simulation(setting(method, **one_way))
+    with pytest.raises((ValidationError, NestedError), match="a blocking average needs"):
+        setting(SWARM | {"blocking": True, "overlap": True})
