@@ -37,7 +37,7 @@ _DASHES: tuple[Any, ...] = (
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 # What the palette's colours are mixed with when all are taken, and how much of that.
 _SHADES = ((0.0, 0.0), (0.0, 0.45), (1.0, 0.5))
-_BAND_ALPHA, _FEW_BANDS = 0.18, 6
+_BAND_ALPHA, _FEW_BANDS = 0.18, 8
 _LEGEND_IN = 0.8  # of a figure's height is the legend's: three rows
 
 

@@ -414,7 +414,7 @@ def test_a_server_has_a_lane_below_the_workers_of_its_method_alone(fabricate):
     assert finished["server"].tolist() == [False, True]
     with style.applied():
         figure = timeline(made.folder, finished, metrics)
-        figure.canvas.draw()
+        figure.draw_without_rendering()
     plain, served = figure.axes
     assert [label.get_text() for label in plain.get_yticklabels()] == ["2", "1", "0"]
     assert [label.get_text() for label in served.get_yticklabels()] == ["2", "1", "0", "server"]
@@ -454,7 +454,7 @@ def test_a_long_legend_takes_nothing_from_the_axes():
             figure = style.new_figure(4.4)
             axes = figure.subplots()
             style.legend_above(figure, style.curve_handles(style.looks(labels), labels))
-            figure.canvas.draw()
+            figure.draw_without_rendering()
         heights.append(axes.get_position().height * figure.get_figheight())
     assert heights[1] > 0.9 * heights[0]
     assert heights[1] > 2.5  # in, of 4.4
@@ -463,7 +463,7 @@ def test_a_long_legend_takes_nothing_from_the_axes():
 def test_bands_are_fainter_where_there_are_many():
     few, many = style.band_alpha(3), style.band_alpha(15)
     assert few == style.band_alpha(1)
-    assert 0 < many < few / 2
+    assert 0 < many < 0.6 * few
 
 
 @pytest.mark.parametrize("labels", [["a"], ["long label " * 3] * 5, ["DSGD", "QuanTimed " * 4]])

@@ -1,4 +1,4 @@
-"""What `desim tune` tried is drawn so that failures are seen and cover nothing, for many methods."""
+"""What `desim tune` tried is drawn so that failures are seen and cover nothing."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def drawn(methods: int, failing: int) -> Figure:
     table = candidates(methods, failing)
     with style.applied():
         figure = sensitivity(table, style.looks(list(table["algorithm"].unique())))
-        figure.canvas.draw()
+        figure.draw_without_rendering()
     return figure
 
 
@@ -40,7 +40,7 @@ def test_candidates_that_failed_stand_in_a_strip_between_the_legend_and_the_axes
 ) -> None:
     figure = drawn(methods, failing)
     strip, axes = figure.axes
-    assert [line.get_xdata().tolist() for line in strip.lines] == [[VALUES[-1]]] * failing  # type: ignore[union-attr]
+    assert [list(line.get_xdata()) for line in strip.lines] == [[VALUES[-1]]] * failing
     assert [label.get_text() for label in strip.get_yticklabels()] == ["failed"]
     assert strip.get_xlim() == axes.get_xlim()
     (legend,) = figure.legends
