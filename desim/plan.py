@@ -139,6 +139,7 @@ def _method(
     setting: Setting, fleet: Fleet, streams: Streams, layers: tuple[int, ...]
 ) -> MethodPlan:
     algorithm = setting.algorithm
+    algorithm.check(fleet)
     compressor: Compressor = getattr(algorithm, "compressor", NoCompressor())
     sized = Sized(layers)
     bits = algorithm.message_bits(lambda used: sized(used)[1], setting.cluster.size)[0]

@@ -215,17 +215,17 @@ class Worker(Messenger):
         try:
             yield done if unless is None else done | unless
         except simpy.Interrupt:
-            self._timeline.compute(self.id, start_s, self._env.now, step, 0)
+            self._timeline.compute(self.id, start_s, self._env.now, self.steps, 0)
             raise
         if unless is not None and not done.processed:
-            self._timeline.compute(self.id, start_s, self._env.now, step, 0)
+            self._timeline.compute(self.id, start_s, self._env.now, self.steps, 0)
             return None
         self.samples += batch
         self._position += batch
         if busy_s == duration_s:
-            self._timeline.compute(self.id, start_s, self._env.now, step, batch)
+            self._timeline.compute(self.id, start_s, self._env.now, self.steps, batch)
         else:
-            self._timeline.compute(self.id, start_s, start_s + busy_s, step, batch)
+            self._timeline.compute(self.id, start_s, start_s + busy_s, self.steps, batch)
             self._timeline.wait(self.id, start_s + busy_s, self._env.now, self.steps)
         if self._optimizer is not None and batch:
             gradient, self._velocity = self._optimizer.direction(

@@ -28,6 +28,7 @@ from scipy.sparse.csgraph import connected_components, shortest_path
 
 from desim.algorithms.base import Algorithm
 from desim.algorithms.exchanges import Exchange, Exchanges
+from desim.algorithms.line import Line
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
@@ -56,7 +57,8 @@ class ADPSGD(Algorithm):
 
     def prepare(self, weights: Weights, streams: Streams) -> "_Sides":
         """Who is active; refuses a directed graph."""
-        exchanges, odd = Exchanges(self.name, weights), _odd(weights)
+        exchanges = Exchanges(self.name, weights, Line(apart=False))
+        odd = _odd(weights)
         active = odd if odd.sum() > odd.size / 2 else ~odd
         return _Sides(
             exchanges,
@@ -72,15 +74,15 @@ class ADPSGD(Algorithm):
         exchanges, partners = me.common.exchanges, me.common.partners[me.id]
         pair = Exchange(me, exchanges, self.compressor, lambda: me.model)
         for _ in count():
-            step, change = me.steps, me.zero()
+            step = me.steps
             if partners and self.overlap:
                 yield from pair.ask(partners, step)
             gradient = yield from me.compute(me.model, self.batch)
             if partners:
                 if not self.overlap:
                     yield from pair.ask(partners, step)
-                change = yield from pair.change(step)
-            me.commit(me.model + change - alpha * gradient)
+                yield from pair.done(step)
+            me.commit(me.model - alpha * gradient)
 
 
 def _odd(weights: Weights) -> npt.NDArray[np.bool_]:

@@ -31,8 +31,8 @@ class Algorithm(Member):
             nobody else; the method then has a `server` too, and its model is what is evaluated.
         averages: whether it needs a W whose columns sum to 1 as its rows do (all but push-sum
             methods), so that averaging keeps the mean.
-        survives_reset: whether it still works when a crash costs a worker its model, and all that it
-            keeps beside it; not where others hold replicas of that, or rely on its sum.
+        survives_reset: whether it still works when a crash costs a worker its model, and all that
+            it keeps beside it; not where others hold replicas of that, or rely on its sum.
         uses_epsilon: whether step_size.epsilon means anything to it.
     """
 

@@ -6,26 +6,32 @@ Who is in line waits for pairs before its own only, so nobody can be waiting in 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from desim.worker import Worker
+
 
 class Turn(NamedTuple):
     """A pair in line.
 
     Attributes:
-        asker, partner: the two workers.
-        present: tells whether the asker is there; while it isn't, others are let through.
+        asker: the one that asks; while it is away, others are let through.
+        partner: the number of the other.
         begin: called when the turn has come.
     """
 
-    asker: int
+    asker: Worker
     partner: int
-    present: Callable[[], bool]
     begin: Callable[[], None]
 
 
 class Line:
-    """The pairs of one trial; what is said to whoever keeps the line takes neither time nor bits."""
+    """The pairs of one trial. To keep the line takes neither time nor bits here.
 
-    def __init__(self) -> None:
+    Args:
+        apart: False lets all begin at once.
+    """
+
+    def __init__(self, *, apart: bool = True) -> None:
+        self._apart = apart
         self._waiting: list[Turn] = []
         self._engaged: set[int] = set()
 
@@ -39,13 +45,10 @@ class Line:
         self._engaged.difference_update(done)
         taken, waiting, self._waiting = set(self._engaged), self._waiting, []
         for turn in waiting:
-            pair = {turn.asker, turn.partner}
-            if not turn.present():
-                self._waiting.append(turn)
-                continue
-            if taken & pair:
+            pair = {turn.asker.id, turn.partner}
+            if not turn.asker.present or taken & pair:
                 self._waiting.append(turn)
             else:
-                self._engaged |= pair
+                self._engaged |= pair if self._apart else set()
                 turn.begin()
-            taken |= pair
+            taken |= pair if self._apart and turn.asker.present else set()

@@ -100,12 +100,12 @@ class _Modulo(Compressor):
         self, message: Reader, parameters: int, dtype: torch.dtype, uniform: Tensor | None
     ) -> Tensor:
         levels = torch.from_numpy(message.integers(parameters, self.bits))
-        return levels.to(dtype) / 2**self.bits - 0.5
+        return levels.to(dtype).div_(2**self.bits).sub_(0.5)
 
 
 @dataclass(frozen=True)
 class _Turns:
-    """Gives sum_j w_ij round(q_j - x_i / B) = sum_j w_ij (q_j - xhat_j / B), if all w_ij sum to 0."""
+    """sum_j w_ij round(q_j - x_i / B): if weights sum to 0, sum_j w_ij (q_j - xhat_j / B)."""
 
     weights: tuple[float, ...]
     period: float

@@ -49,12 +49,13 @@ class ParameterServer:
         self._me, self._compressor = me, compressor
         self.model, self.version = me.initial_model(), 0
         self._given = [0] * me.workers  # the version that each worker was given last
-        # Of each worker the last request that came, the next one to come, the last that was
-        # answered without a model, and the one that was answered before it came.
+        # Of each worker: the last request that has come, or was answered before; the next one to
+        # come; the one that was answered before it came, until that answer is known to be there;
+        # and the last one, where it was answered without a model.
         self._known: list[Request] = [(-1, 0)] * me.workers
         self._next: list[Request] = [(0, 0)] * me.workers
-        self._told: list[Request] = [(-1, 0)] * me.workers
         self._interrupted: dict[int, Request] = {}
+        self._told: dict[int, Request] = {}
         self._packed, self._packed_version = Message(None, 0), -1
 
     def updates(self) -> Generator[simpy.Event, Any, list[Update]]:
@@ -62,14 +63,16 @@ class ParameterServer:
         letters = yield from self._me.hear("update")
         found: list[Update] = []
         for worker, content in [*letters, *self._me.heard("update")]:
-            update = Update(worker, *content)
+            update, known = Update(worker, *content), self._known[worker]
             if worker in self._interrupted and update.request >= self._interrupted[worker]:
-                del self._interrupted[worker]  # it has that answer
-            if update.request > self._known[worker]:
+                del self._interrupted[worker]
+            if update.request > known:
                 self._known[worker] = update.request
                 found.append(update)
-            elif update.request <= self._told[worker]:
-                yield from self.answer(update)  # it has begun its step anew, after a crash
+            elif update.request < known or update.request == self._told.get(worker):
+                # It has crashed since it took the answer, and begun its step anew. An answer with
+                # a model is not asked for again: it ends the step when it is taken.
+                yield from self._send(update)
         return found
 
     def step(self, model: Ref) -> None:
@@ -79,16 +82,15 @@ class ParameterServer:
 
     def answer(self, update: Update) -> Waiting:
         """Sends the newest model to a worker, or says that it has it."""
-        worker, request = update.worker, update.request
+        worker, (step, number) = update.worker, update.request
         if update.version < self.version:
-            message = yield from self._newest()
-            self._next[worker] = (request[0] + 1, 0)
+            self._next[worker] = (step + 1, 0)
+            self._told.pop(worker, None)
         else:
-            message = Message((None, self.version), NUMBER_BITS)
-            self._told[worker] = max(self._told[worker], request)
-            self._next[worker] = max(self._next[worker], (request[0], request[1] + 1))
+            self._next[worker] = (step, number + 1)
+            self._told[worker] = update.request
         self._given[worker] = self.version
-        self._me.tell(worker, message, request)
+        yield from self._send(update)
 
     def interrupt(self, age: int) -> Waiting:
         """Sends the newest model to all whose model is `age` steps old, before they ask.
@@ -100,9 +102,12 @@ class ParameterServer:
                 request = self._known[worker] = self._interrupted[worker] = self._next[worker]
                 yield from self.answer(Update(worker, self.model, request, version))
 
-    def _newest(self) -> Generator[simpy.Event, Any, Message]:
-        if self._packed_version < self.version:
-            content, size_bits = yield from self._me.compress(self.model, self._compressor)
-            self._packed = Message((content, self.version), size_bits)
-            self._packed_version = self.version
-        return self._packed
+    def _send(self, update: Update) -> Waiting:
+        message = Message((None, self.version), NUMBER_BITS)
+        if update.version < self.version:
+            if self._packed_version < self.version:
+                content, size_bits = yield from self._me.compress(self.model, self._compressor)
+                self._packed = Message((content, self.version), size_bits)
+                self._packed_version = self.version
+            message = self._packed
+        self._me.tell(update.worker, message, update.request)

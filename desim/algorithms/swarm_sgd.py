@@ -16,7 +16,6 @@ by lattices any compressor Q may be used: c + (Q(c') - Q(c)) / 2 takes the place
 """
 
 from itertools import count
-from math import ceil, log1p
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,6 +23,7 @@ from pydantic import Field, model_validator
 from desim.algorithms.base import Algorithm
 from desim.algorithms.exchanges import Exchange, Exchanges
 from desim.algorithms.groups import Pairs
+from desim.algorithms.inbox import Inboxes
 from desim.algorithms.line import Line
 from desim.mixings.base import Weights
 from desim.streams import Streams
@@ -66,9 +66,10 @@ class SwarmSGD(Algorithm):
             raise ValueError("overlap = true: a blocking average needs the last step; leave it out")
         return self
 
-    def prepare(self, weights: Weights, streams: Streams) -> tuple[Exchanges, Pairs]:
-        """Where messages arrive, and the pairs of the blocking form; refuses a directed graph."""
-        return Exchanges(self.name, weights, Line()), Pairs(weights, streams)
+    def prepare(self, weights: Weights, streams: Streams) -> tuple[Exchanges, Inboxes, Pairs]:
+        """What the two forms need; refuses a directed graph."""
+        exchanges = Exchanges(self.name, weights, Line())
+        return exchanges, Inboxes(weights.graph.workers), Pairs(weights, streams)
 
     def worker(self, me: Worker) -> Waiting:
         """Local steps, then an average with a neighbour."""
@@ -76,45 +77,43 @@ class SwarmSGD(Algorithm):
         yield from (self._blocking if self.blocking else self._non_blocking)(me, alpha)
 
     def _blocking(self, me: Worker, alpha: float) -> Waiting:
-        exchanges, pairs = me.common
-        inboxes, x = exchanges.inboxes, me.initial_model()
+        _, inboxes, pairs = me.common
         inboxes.open(me)
-        [last] = me.state(self._last(me))
+        x = me.initial_model()
         for _ in count():
             gradient = yield from me.compute(x, self.batch)
             x = x - alpha * gradient
-            if me.steps == last:
+            if self._is_last(me):
                 number, pair = pairs.next(me.id)
                 own = yield from me.compress(x, self.compressor)
                 inboxes.send(me, sum(pair) - me.id, number, "model", own)
                 theirs = yield from inboxes.wait(me, number, "model")
                 change = yield from me.sum([0.5, -0.5], [theirs, own.content])
-                x, last = x + change, self._last(me, 1)
+                x = x + change
                 pairs.end(me.id)
-            me.commit(x, last)
+            me.commit(x)
 
     def _non_blocking(self, me: Worker, alpha: float) -> Waiting:
-        exchanges, _ = me.common
-        y, d, last = me.state(me.initial_model(), me.zero(), self._last(me))
+        exchanges, *_ = me.common
+        y, d = me.state(me.initial_model(), me.zero())
         pair = Exchange(me, exchanges, self.compressor, lambda: me.model - d)
         for _ in count():
-            number = me.steps
-            if number == last and self.overlap:
+            number, last = me.steps, self._is_last(me)
+            if last and self.overlap:
                 yield from pair.ask(me.neighbours, number)
             step = alpha * (yield from me.compute(y, self.batch))
-            if number == last:
+            if last:
                 if not self.overlap:
                     yield from pair.ask(me.neighbours, number)
-                change = yield from pair.change(number)
-                y, d, last = me.model + change - step, me.zero(), self._last(me, 1)
-                me.commit(y, y, d, last)
+                yield from pair.done(number)
+                y, d = me.model - step, me.zero()
+                me.commit(y, y, d)
             else:
                 y, d = y - step, d - step
-                me.commit(me.model - step, y, d, last)
+                me.commit(me.model - step, y, d)
 
-    def _last(self, me: Worker, done: int = 0) -> int:
-        """The last local step before the next average, counted as me.steps is."""
-        first, steps = me.steps + done, self.local_steps
-        if self.steps_law == "geometric" and steps > 1:
-            steps = max(1, ceil(log1p(-me.draw(2 * first)) / log1p(-1 / steps)))
-        return first + steps - 1
+    def _is_last(self, me: Worker) -> bool:
+        """Whether an average comes after this local step."""
+        if self.steps_law == "fixed":
+            return (me.steps + 1) % self.local_steps == 0
+        return me.draw(2 * me.steps) * self.local_steps < 1

@@ -33,23 +33,11 @@ class SyncSGD(Served):
 
     backups: Annotated[int, Field(ge=0)] = 0
 
-    def used(self, workers: int) -> int:
-        """N - b.
-
-        Raises:
-            ScenarioError: that isn't positive.
-        """
-        if self.backups >= workers:
-            raise ScenarioError(
-                f"backups = {self.backups}: must be less than the number of workers, {workers}, so "
-                "that a step has a gradient"
-            )
-        return workers - self.backups
-
     def server(self, me: Worker) -> Waiting:
         """Take the first N - b gradients, step, answer all that wait."""
+        self.check(me.fleet)
         alpha, _ = self.step_size.at(me.horizon)
-        server, used = ParameterServer(me, self.model_compressor), self.used(me.workers)
+        server, used = ParameterServer(me, self.model_compressor), me.workers - self.backups
         gradients: list[Ref] = []
         waiting: list[Update] = []
         while True:
@@ -66,5 +54,15 @@ class SyncSGD(Served):
             waiting = [update for update in waiting if update.version == server.version]
 
     def plan(self, fleet: Fleet) -> dict[str, Any]:
-        """N - b."""
-        return {"gradients per step": self.used(len(fleet.workers()))}
+        """N - b.
+
+        Raises:
+            ScenarioError: that isn't positive.
+        """
+        workers = len(fleet.workers())
+        if self.backups >= workers:
+            raise ScenarioError(
+                f"backups = {self.backups}: must be less than the number of workers, {workers}, so "
+                "that a step has a gradient"
+            )
+        return {"gradients per step": workers - self.backups}

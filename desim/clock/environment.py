@@ -72,5 +72,4 @@ class Environment(simpy.Environment):
             callback(event)
         if not event._ok and not hasattr(event, "_defused"):
             # An error that nobody waits for ends the simulation, as in SimPy.
-            error = cast(Exception, event._value)
-            raise type(error)(*error.args) from error
+            raise cast(Exception, event._value)

@@ -20,7 +20,7 @@ KINDS = ("compute", "wait", "send", "receive", "average", "compress", "down", "l
 #: Columns and their types. `kind` is the place in KINDS. `receive` runs from a message's departure
 #: to its arrival, with the sender as peer, and `lose` likewise for one that doesn't arrive; peer is
 #: -1 in all other rows. A `compute` without samples was cut off by a crash, or its deadline came
-#: before the first. `step` is a gradient's number, a message's tag, or else the local step.
+#: before the first. `step` is a broadcast's tag, or else the local step.
 DTYPES = {
     "worker": np.int32,
     "kind": np.int8,

@@ -84,4 +84,7 @@ def part(index: Index, start: int, stop: int) -> Index:
     """The index of some of the rows."""
     if isinstance(index, slice):
         return slice(index.start + start, min(index.start + stop, index.stop))
+    if stop - start == 1:  # one row is read where it lies
+        row = int(index[start])
+        return slice(row, row + 1)
     return index[start:stop]

@@ -133,7 +133,7 @@ def test_every_algorithm_has_examples_that_make_one(kind):
         try:
             Algorithm.parse(table)
         except (ValidationError, ValueError) as error:
-            pytest.fail(f"{kind}: {table} makes none ({error}); put all fields that have no default")
+            pytest.fail(f"{kind}: {table} makes none ({error}); put in all fields without default")
 
 
 @pytest.mark.parametrize("kind", members("algorithms"))

@@ -142,7 +142,7 @@ def test_stopping_needs_a_limit():
 def test_a_step_needs_a_gradient():
     given = setting({"kind": "sync-sgd", "batch": 1, "backups": 3})
     for refuse in (lambda: given.algorithm.check(given.fleet(None)), lambda: simulate(given)):
-        with pytest.raises(ScenarioError, match="backups = 3: must be less than the number"):
+        with pytest.raises(ScenarioError, match=r"sync-sgd\.backups = 3: must be less than the n"):
             refuse()
     assert setting({"kind": "sync-sgd", "batch": 1, "backups": 1}).algorithm.plan(
         given.fleet(None)

@@ -199,12 +199,16 @@ def assert_follows(method, reference):
     np.testing.assert_allclose(model(simulation), reference.x, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("method", "rule"), METHODS, ids=lambda value: str(value)[:60])
+def in_short(value):
+    return str(value) if isinstance(value, dict) else "rule"
+
+
+@pytest.mark.parametrize(("method", "rule"), METHODS, ids=in_short)
 def test_the_servers_model_follows_the_papers_rule(method, rule):
     assert_follows(method, Reference(rule))
 
 
-@pytest.mark.parametrize(("method", "rule"), FEDBUFF, ids=lambda value: str(value)[-40:])
+@pytest.mark.parametrize(("method", "rule"), FEDBUFF, ids=in_short)
 def test_clients_take_local_steps_and_stale_ones_weigh_less(method, rule):
     assert_follows(method, Reference(rule, local_steps=3))
 

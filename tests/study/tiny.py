@@ -10,8 +10,14 @@ import tomli_w
 
 Table = dict[str, Any]
 
+
+class _Drop:
+    def __repr__(self) -> str:  # names of tests are the same in every process
+        return "DROP"
+
+
 #: Takes a key out of a table.
-DROP = object()
+DROP = _Drop()
 
 _TABLE: Table = {
     "name": "tiny",
