@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import Call, sums, write
+from tiny import Call, sums, tiny, write
+
+import desim as package
 
 SOURCE = '''
 import os
@@ -292,21 +294,21 @@ def test_workers_that_wait_forever(desim: Call) -> None:
     assert manifest["stalled"].startswith("at 0 s nothing can happen any more: worker 0 waits for")
 
 
-def test_a_message_that_is_not_finite_ends_a_trial_as_diverged(desim: Call) -> None:
+def test_a_message_that_is_not_finite_ends_a_trial_as_diverged() -> None:
     changes = {
-        "algorithms.0.step_size.alpha": 1e300,
+        "problem": {
+            "dataset": {"kind": "quadratic", "samples": 20, "dimension": 3},
+            "model": "quadratic",
+        },
+        "algorithms.0.step_size.alpha": 1e30,
         "algorithms.0.compressor": "sign",
         "evaluate.every_rounds": 100,
         "stop.rounds": 100,
     }
-    write(Path("tiny.toml"), changes)
-    ended = desim("run", "tiny.toml", "--out", "results", "--jobs", 1)
-    assert ended.code == 0
+    package.run(package.from_table(tiny(changes)), "results", jobs=1)
     manifest = json.loads(Path("results/trials/DSGD-seed0/manifest.json").read_text())
     assert manifest["status"] == manifest["stopped_by"] == "diverged"
     assert "'s message" in manifest["diverged"]
-    tuned = desim("tune", "tiny.toml", "--seeds", "0", "--grid", "3", "--at", "0.5", "--jobs", 1)
-    assert tuned.code == 0
 
 
 def test_a_process_that_is_killed(desim: Call) -> None:
