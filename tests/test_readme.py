@@ -66,6 +66,7 @@ def test_a_method_and_a_compressor_of_ones_own_are_short(tmp_path: Path) -> None
     assert lines_of_code(compressor) < 20
 
 
+@pytest.mark.slow
 def test_a_scenario_takes_a_method_and_a_compressor_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

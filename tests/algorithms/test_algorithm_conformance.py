@@ -1,7 +1,7 @@
 """What every registered algorithm promises, with each of its `examples`.
 
 A new algorithm is picked up from the registry: it can't be registered without passing. Its examples
-after the first are slow tests.
+after the first are slow tests, as are the promises that take long.
 """
 
 import inspect
@@ -154,6 +154,7 @@ def test_without_noise_it_reaches_the_optimum_whatever_the_speeds(table):
     assert gaps[-1] < 1e-8
 
 
+@pytest.mark.slow
 def test_with_noise_it_stays_within_the_floor_of_one_worker_alone(table):
     """SGD alone, x <- x - alpha (x - theta), has the variance alpha sigma^2 / (b (2 - alpha))."""
     outcome = Simulation(
@@ -214,6 +215,7 @@ def test_it_ends_when_asked(table):
     assert solved(outcome)[-1] <= 0.1 < solved(outcome)[-2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", LINKS, ids=str)
 def test_it_runs_on_every_kind_of_link(table, link):
     run = simulate(trial(table, link=link, stop={"rounds": 15}))
@@ -221,6 +223,7 @@ def test_it_runs_on_every_kind_of_link(table, link):
     assert len(run.rows("receive"))
 
 
+@pytest.mark.slow
 def test_crashes_cost_time_only(table):
     faults = {"workers": {"mean_up_s": 20.0, "mean_down_s": 2.0}}
     outcome = Simulation(trial(table, faults=faults, stop={"rounds": 300})).run()
@@ -238,6 +241,7 @@ def test_memory_is_charged_where_asked(table):
     assert charged.outcome.time_s >= free.outcome.time_s
 
 
+@pytest.mark.slow
 def test_momentum_weight_decay_and_clipping_go_with_it(table):
     optimizer = {"momentum": 0.5, "nesterov": True, "clip_norm": 1.0, "weight_decay": 0.5}
     step_size = {"kind": "constant", "alpha": ALPHA / 2}
@@ -256,6 +260,7 @@ def test_momentum_weight_decay_and_clipping_go_with_it(table):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_several_step_sizes_share_a_clock(table):
     sizes = [ALPHA, ALPHA / 3]
     given = trial(table, stop={"rounds": 15})

@@ -49,6 +49,7 @@ def test_it_is_drawn_against_the_swept_value(deadlines):
     assert axes.get_yscale() == "log"
 
 
+@pytest.mark.slow
 def test_a_method_alone_has_times_to_targets_but_no_speedup(deadlines):
     assert f"loss-vs-{KEY}" in {path.stem for path in analysis.report(deadlines.folder)}
     table = analysis.compare(analysis.load(deadlines.folder), [3.0, 2.0])
@@ -72,6 +73,7 @@ def test_before_the_first_evaluation_there_is_no_loss(fabricate):
     assert table.loc["late", "reached"] == 0
 
 
+@pytest.mark.slow
 def test_the_time_is_when_the_first_trial_ends_and_a_diverged_one_is_hollow(fabricate):
     made = fabricate("QT")
     made.trial("QT", 0, [0, 8], [9, 1], sweep={KEY: 1.0})
@@ -183,11 +185,13 @@ def test_a_gap_that_is_not_positive_has_no_slope(fabricate, horizons):
     assert figure.axes[0].get_yscale() == "linear"
 
 
+@pytest.mark.slow
 def test_where_no_optimum_is_known_there_is_no_such_figure(deadlines):
     assert loss_gaps(*analysis.curves(deadlines.folder)).empty
     assert "loss-gap-vs-rounds" not in {path.stem for path in analysis.report(deadlines.folder)}
 
 
+@pytest.mark.slow
 def test_points_whose_values_differ_little_have_files_of_their_own(fabricate):
     made = fabricate("a")
     for value in (1234567.0, 1234568.0, 0.1):

@@ -150,6 +150,7 @@ def test_without_training_only_the_clock_is_drawn(fabricate):
     assert "time per round" in paths[0].read_text()
 
 
+@pytest.mark.slow
 def test_each_of_few_sweep_points_has_its_figures_and_each_numeric_key_one(fabricate):
     made = fabricate("a", "b")
     for latency_s in (0.0, 1.0):
@@ -190,6 +191,7 @@ def test_a_sweep_without_training_shows_the_pace(fabricate):
     assert pictures(analysis.report(made.folder)) == {"round-time-vs-cluster.workers"}
 
 
+@pytest.mark.slow
 def test_a_part_of_a_run_is_reported_as_a_part(fabricate):
     made = fabricate("a", "b")
     for latency_s in (0.0, 1.0):
@@ -281,6 +283,7 @@ def test_a_stalled_seed_enters_no_mean_and_ends_in_a_bar(fabricate):
     assert legend.get_title().get_text().endswith("without the stalled")
 
 
+@pytest.mark.slow
 def test_a_stalled_trial_is_named_in_the_index_and_cuts_no_comparison_short(fabricate):
     made = fabricate("a", "b")
     for value in (1.0, 2.0):

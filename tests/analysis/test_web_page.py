@@ -94,6 +94,7 @@ def test_the_page_stands_alone_and_names_nothing_outside(run):
     assert not list(paths[0].parent.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_page(run):
     first = analysis.web_report(run.folder)[0].read_bytes()
     assert analysis.web_report(run.folder)[0].read_bytes() == first
@@ -114,6 +115,7 @@ def test_two_figures_in_a_page_share_no_id_and_refer_to_their_own(run, tmp_path)
     assert "<style" not in one
 
 
+@pytest.mark.slow
 def test_every_figure_has_words(run):
     for latency_s in (0.0, 1.0):
         run.decay("DSGD", 0, 8.0, sweep={"network.latency_s": latency_s})
@@ -173,6 +175,7 @@ def test_a_server_s_lane_is_the_last_of_its_method(fabricate):
     assert "the server of a method that has one" in page
 
 
+@pytest.mark.slow
 def test_the_page_says_in_which_message_a_trial_diverged(run):
     page = analysis.web_report(run.folder)[0].read_text()
     assert "the server of a method that has one" not in page
@@ -184,6 +187,7 @@ def test_the_page_says_in_which_message_a_trial_diverged(run):
     assert "- QT_2 diverged at 5 simulated s: message <7>" in index
 
 
+@pytest.mark.slow
 def test_the_page_says_who_stalled_and_draws_only_the_kinds_there_are(run):
     plain = analysis.web_report(run.folder)[0].read_text()
     for key in ("down", "compress", "average", "lost"):

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from tiny import Call, write
 
 
+@pytest.mark.slow
 def test_the_page_is_written_when_asked_for(tmp_path: Path, desim: Call) -> None:
     file, out = write(tmp_path / "tiny.toml"), tmp_path / "results"
     assert desim("run", file, "--out", out, "--jobs", 1, "--quiet").code == 0
@@ -21,6 +23,7 @@ def test_the_page_is_written_when_asked_for(tmp_path: Path, desim: Call) -> None
     assert "nowhere: no such folder" in desim("report", tmp_path / "nowhere", "--html").complaint
 
 
+@pytest.mark.slow
 def test_targets_and_the_baseline_can_be_chosen(tmp_path: Path, desim: Call) -> None:
     file, out = write(tmp_path / "tiny.toml"), tmp_path / "results"
     assert desim("run", file, "--out", out, "--jobs", 1, "--quiet").code == 0
@@ -40,6 +43,7 @@ def test_targets_and_the_baseline_can_be_chosen(tmp_path: Path, desim: Call) -> 
     assert "must be one of DSGD, QT" in desim("report", out, "--baseline", "SGD").complaint
 
 
+@pytest.mark.slow
 def test_the_page_has_a_colour_for_averaging_where_it_takes_time(
     tmp_path: Path, desim: Call
 ) -> None:

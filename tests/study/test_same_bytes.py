@@ -96,6 +96,7 @@ def test_a_trial_with_a_lost_file_is_run_again(name: str, copied: Path) -> None:
     assert sums(copied) == expected
 
 
+@pytest.mark.slow
 def test_the_command_line_with_two_jobs_gives_the_same_bytes(
     whole: Path, tmp_path: Path, desim: Call
 ) -> None:

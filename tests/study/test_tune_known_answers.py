@@ -50,6 +50,7 @@ def tune(scenario, folder, **options):
     return desim.tune(scenario, folder / "tuned", jobs=1, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"target": 1e-6}, {"at": 25.0}], ids=str)
 def test_it_finds_the_best_step_within_a_cell_of_the_finer_grid(options, tmp_path: Path):
     grid = Grid(points=5, refine=5)

@@ -211,6 +211,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("my_methods.py").write_text(SOURCE)
 
 
+@pytest.mark.slow
 def test_a_class_from_the_working_folder(desim: Call) -> None:
     changes = {
         "algorithms.1": {
@@ -268,8 +269,7 @@ def test_every_axis_takes_a_class_of_ones_own(desim: Call, key: str) -> None:
     checked = desim("check", "tiny.toml")
     assert (checked.code, checked.err) == (0, "")
     assert shown is None or shown in checked.out
-    ended = desim("run", "tiny.toml", "--out", "results", "--jobs", 1, "--quiet")
-    assert (ended.code, ended.err) == (0, "")
+    package.run("tiny.toml", "results", jobs=1)
     stored = Path("results/scenario.toml").read_text()
     assert str(table["kind"]) in stored
 
@@ -311,6 +311,7 @@ def test_a_message_that_is_not_finite_ends_a_trial_as_diverged() -> None:
     assert "'s message" in manifest["diverged"]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed(desim: Call) -> None:
     write(Path("tiny.toml"), {"algorithms.0.kind": "my_methods:IsKilled"})
     complaint = desim("run", "tiny.toml", "--out", "results", "--jobs", 2).complaint
