@@ -6,12 +6,13 @@ one chunk of the sum, and in n - 1 more steps the finished chunks go round: 2 (n
 1) / n vectors sent by each. Chunks differ by one number at most; of fewer numbers than members
 some are empty, and are not sent.
 
-Here a chunk's message names the vectors in its sum, and each member adds them all up once, in the
-order of their numbers: all get the same, bit for bit. The sums on the way aren't rounded to the
+Here a message names the vectors that its receiver lacks, and each member adds them all up once, in
+the order of their numbers: all get the same, bit for bit. The sums on the way aren't rounded to the
 message's floats; the vectors themselves are.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -84,10 +85,15 @@ def ring_mean(
     sizes, after = chunks(floats, own.size_bits, count), ring[(place + 1) % count]
     there = inboxes.since(me, number)[number]
     vectors = {me.id: there.setdefault("own", own.content)}
+    news = vectors.copy()  # what it has not sent on yet
     for step in range(2 * (count - 1)):
         leaving, coming = sizes[(place - step) % count], sizes[(place - step - 1) % count]
         if leaving:
-            inboxes.send(me, after, number, step, Message(dict(vectors), leaving))
+            inboxes.send(me, after, number, step, Message(news, leaving))
+            news = {}
         if coming:
-            vectors |= yield from inboxes.wait(me, number, step)
+            if step not in there:
+                yield from me.until(partial(there.__contains__, step))
+            news = news | there[step]
+            vectors |= there[step]
     return (yield from me.mean([vectors[member] for member in sorted(vectors)]))

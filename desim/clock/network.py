@@ -135,10 +135,16 @@ class Network:
         now = self._env.now
         departs, left, arrives = link.carry(now, bits)
         self.bits_sent += bits
-        self.sent_until_s[source] = max(self.sent_until_s[source], left)
-        self._timeline.receive(array("i", [target]), source, departs, arrives, step, bits)
+        if left > self.sent_until_s[source]:
+            self.sent_until_s[source] = left
+        targets = link.targets if len(link.targets) == 1 else array("i", [target])
+        self._timeline.receive(targets, source, departs, arrives, step, bits)
         self._timeline.send(source, departs, left, step, bits)
-        self._arrive(arrives, source, target, message, tag)
+        arrive = self.letters[target].arrive
+        event = Wake(self._env)
+        assert event.callbacks is not None
+        event.callbacks.append(lambda _: arrive(source, tag, message))
+        event.succeed_in(arrives - now)
 
     def _arrive(
         self, arrives_s: float, source: int, target: int, message: Any, tag: Hashable
