@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from desim.candidates import CandidateStepSizes, NotOneNumberError
+from desim.errors import NonFiniteError
 from desim.outcome import Outcome
 from desim.setting import Setting
 from desim.simulation import Simulation
@@ -76,7 +77,7 @@ class BundledTensors:
             NotOneNumberError: the size depends on the numbers, so that each needs its own clock.
         """
         fitted, bits = self._sized(compressor)
-        if fitted.sized_by_content and fitted.billed_bits is None:
+        if fitted.sized_by_content:
             raise NotOneNumberError("each candidate has message sizes of its own")
         contents = self._each(
             lambda plane, k: plane.compress(part(vector, k), compressor, worker, step)[0], vector
@@ -160,6 +161,7 @@ class BundledSimulation(Simulation):
 
         Raises:
             SimulationError: as for `Simulation.run`.
+            NonFiniteError: a message of some candidate isn't finite; they must be run one by one.
             Exception: the algorithm needs one number for a step size, NotOneNumberError where it
                 says so; its candidates must be run one by one.
         """
@@ -171,6 +173,10 @@ class BundledSimulation(Simulation):
             outcome.time_s = outcome.rows[-1].time_s
             outcome.peak_rows = tape.kernels.store.peak
         return self.outcomes
+
+    def _diverge(self, error: NonFiniteError) -> None:
+        """One candidate's end is not the others': they must be run one by one."""
+        raise error
 
     def _evaluate(self) -> None:
         self.network.settle()

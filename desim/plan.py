@@ -15,6 +15,7 @@ from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.plane import Sized
+from desim.wiring import site
 
 #: Expected round times are simulated with the clock alone, over so many rounds ...
 _ROUNDS = 200
@@ -144,16 +145,16 @@ def _method(
     sized = Sized(layers)
     bits = algorithm.message_bits(lambda used: sized(used)[1], setting.cluster.size)[0]
     graph = setting.weights(streams).graph
-    site = setting.site(graph, fleet, streams, simpy.Environment(), apart=False)
+    where = site(setting, graph, fleet, streams, simpy.Environment())
     alpha, epsilon = algorithm.step_size.at(setting.stop.rounds)
-    rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in site.targets)))
+    rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in where.targets)))
     return MethodPlan(
         label=algorithm.name,
         alpha=alpha,
         epsilon=epsilon,
         compressor=str(compressor.table()["kind"]),
         message_bits=bits,
-        message_s=setting.network.link.times_s(site, bits),
+        message_s=setting.network.link.times_s(where, bits),
         round_s=_round_s(setting, rounds),
         rounds=rounds,
         details=algorithm.plan(fleet),

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import numpy as np
-import simpy
 from pydantic import BeforeValidator, Field, model_validator
 
 from desim.algorithms.base import Algorithm
 from desim.clock.faults import Faults
 from desim.clock.fleet import Fleet, Group
 from desim.clock.hardware import Cost, Hardware, Timing
-from desim.clock.links.base import LinkModel, Site
+from desim.clock.links.base import LinkModel
 from desim.clock.stragglers.base import StragglerModel
 from desim.clock.stragglers.none import NoStragglers
 from desim.errors import ScenarioError
@@ -109,11 +108,6 @@ class Cluster(Table):
     def needs_cost(self) -> bool:
         """Whether a machine's time depends on what the model costs."""
         return any(machine.resolved().speed_sps is None for machine in self._machines())
-
-    def server_machine(self) -> Group:
-        """The server's."""
-        hardware = (self.server or Hardware(speed_sps=1.0)).resolved()
-        return Group(hardware, 1, Timing(0.0, 1.0), NoStragglers())
 
     def fleet(self, cost: Cost | None) -> Fleet:
         """The workers' machines with their speeds, for a model of this cost."""
@@ -230,21 +224,12 @@ class Setting:
         cost = self.problem.cost(streams) if self.cluster.needs_cost() else None
         return self.cluster.fleet(cost)
 
-    def site(
-        self, graph: Graph, fleet: Fleet, streams: Streams, env: simpy.Environment, *, apart: bool
-    ) -> Site:
-        """What links need to know: who sends to whom, and with which access links."""
-        machines = [group.hardware for group in fleet.workers()]
-        if self.algorithm.has_server:
-            machines.append(self.cluster.server_machine().hardware)
-        return Site(
-            [row.tolist() for row in graph.targets],
-            streams,
-            env,
-            [machine.up_bps for machine in machines],
-            [machine.down_bps for machine in machines],
-            apart=apart,
-        )
+    def machines(self, fleet: Fleet) -> list[Group]:
+        """The machine of each worker, and of the server where there is one."""
+        if not self.algorithm.has_server:
+            return fleet.workers()
+        hardware = (self.cluster.server or Hardware(speed_sps=1.0)).resolved()
+        return [*fleet.workers(), Group(hardware, 1, Timing(0.0, 1.0), NoStragglers())]
 
     def weights(self, streams: Streams) -> Weights:
         """The graph that the algorithm runs on, and its mixing matrix.

@@ -11,9 +11,7 @@ from simpy.events import EventPriority
 
 from desim.clock.barrier import Barrier
 from desim.clock.environment import Environment
-from desim.clock.eventful import EventfulNetwork
 from desim.clock.faults import FaultPlan
-from desim.clock.fleet import Fleet
 from desim.clock.network import Network
 from desim.clock.timeline import Sink, Timeline
 from desim.collecting import rarely_collecting
@@ -28,7 +26,7 @@ from desim.tensors.plane import NoTensors, Plane, Tensors
 from desim.tensors.problem import Task
 from desim.tensors.samples import Sampler
 from desim.tensors.tape import Tape
-from desim.topologies.base import Graph
+from desim.wiring import network
 from desim.worker import Waiting, Worker
 
 #: The tape is evaluated when so many gradients per worker have been recorded. It hardly matters:
@@ -90,11 +88,21 @@ class Simulation:
         targets = [row.tolist() for row in graph.targets] if graph.directed else neighbours
         common = algorithm.prepare(weights, streams)
         fleet = setting.fleet(streams)
-        machines = fleet.workers()
-        if algorithm.has_server:
-            machines.append(setting.cluster.server_machine())
+        machines = setting.machines(fleet)
         self._faults = FaultPlan(setting.faults, streams, size)
-        self.network = self._network(neighbours, graph, fleet, streams)
+        self._skips = algorithm.skips
+        self.network: Network = network(
+            setting,
+            graph,
+            fleet,
+            self._faults,
+            streams,
+            self._env,
+            self._timeline,
+            lambda lost: self._stall(
+                f"no worker has ended a step while {lost:,} messages were lost"
+            ),
+        )
         plane = self._tensors(streams, device, one_by_one) if train else self._no_tensors(streams)
         barrier = Barrier(self._env, size)
         rounds = [0] * len(neighbours)
@@ -130,35 +138,6 @@ class Simulation:
         for node in nodes:
             self.network.start_with(node.id, node.model)
 
-    def _network(
-        self, neighbours: list[list[int]], graph: Graph, fleet: Fleet, streams: Streams
-    ) -> Network:
-        link = self._setting.network.link
-        losses = link.losses()
-        eventful = not link.known or losses[0] > 0 or self._faults.any or self._skips
-        site = self._setting.site(graph, fleet, streams, self._env, apart=eventful)
-        links = link.build(site)
-        if not eventful:
-            return Network(self._env, neighbours, links, self._timeline)
-        return EventfulNetwork(
-            self._env,
-            neighbours,
-            links,
-            self._timeline,
-            losses,
-            self._faults,
-            streams,
-            self._skips,
-            lambda lost: self._stall(
-                f"no worker has ended a step while {lost:,} messages were lost"
-            ),
-        )
-
-    @property
-    def _skips(self) -> bool:
-        """Whether workers go on without those who are absent."""
-        return self._setting.algorithm.skips
-
     def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
         where = torch.device(device)
         task = self._setting.problem.task(self._setting.cluster.size, streams, where)
@@ -183,7 +162,10 @@ class Simulation:
     def run(self) -> Outcome:
         """Runs the trial to its end."""
         with rarely_collecting(len(self.workers)):
-            self._simulate()
+            try:
+                self._simulate()
+            except NonFiniteError as error:
+                self._diverge(error)
         for worker in self.workers:
             if not worker.present:
                 self._timeline.down(
@@ -211,18 +193,16 @@ class Simulation:
         if not self._stopped.triggered:
             try:
                 env.run(until=self._stopped)
-            except NonFiniteError as error:
-                self._diverge(str(error))
             except RuntimeError as error:
                 if self._stopped.triggered or "No scheduled events" not in str(error):
                     raise
                 self._stall("nothing can happen any more")
 
-    def _diverge(self, why: str) -> None:
-        """Ends the trial where its numbers aren't finite any more."""
+    def _diverge(self, error: NonFiniteError) -> None:
+        """Ends the trial where a message isn't finite any more."""
         row = self._row(Measures())
         self.outcome.rows.append(row)
-        self.outcome.diverged_at_s, self.outcome.diverged = row.time_s, why
+        self.outcome.diverged_at_s, self.outcome.diverged = row.time_s, str(error)
         self.outcome.stopped_by = "diverged"
 
     def _life(self, worker: Worker) -> Waiting:

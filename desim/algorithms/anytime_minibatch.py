@@ -26,12 +26,11 @@ from pydantic import Field
 from desim.algorithms.deadline import Deadline
 from desim.algorithms.rounds import Rounds
 from desim.errors import ScenarioError
-from desim.messenger import Message
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker import Waiting, Worker
+from desim.worker import Message, Waiting, Worker
 
 
 class AnytimeMinibatch(Deadline, Rounds):

@@ -27,8 +27,6 @@ class Algorithm(Member):
         topology, mixing: the method's own; left out, the network's.
 
     Class attributes:
-        has_server: whether there is one more node, a server that all workers are linked to and
-            nobody else; the method then has a `server` too, and its model is what is evaluated.
         averages: whether it needs a W whose columns sum to 1 as its rows do (all but push-sum
             methods), so that averaging keeps the mean.
         survives_reset: whether it still works when a crash costs a worker its model, and all that
@@ -41,7 +39,6 @@ class Algorithm(Member):
     #: one run where that is constant. Not inherited, since a subclass may look at T elsewhere.
     horizon_only_in_step_size: ClassVar[bool] = False
 
-    has_server: ClassVar[bool] = False
     averages: ClassVar[bool] = True
     survives_reset: ClassVar[bool] = True
     uses_epsilon: ClassVar[bool] = True
@@ -71,8 +68,17 @@ class Algorithm(Member):
         """
 
     def server(self, me: Worker) -> Waiting:
-        """The server's life, of a method that has one; what it commits is the model."""
-        raise NotImplementedError(f"{type(self).__name__} has a server without `server`")
+        """The server's life; a method that defines it has one.
+
+        The server is one more node, that all workers are linked to and nobody else. What it commits
+        is the model that is evaluated, and no local step.
+        """
+        yield from ()
+
+    @property
+    def has_server(self) -> bool:
+        """Whether there is a server."""
+        return type(self).server is not Algorithm.server
 
     def prepare(self, weights: Weights, streams: Streams) -> Any:
         """What all workers know from the beginning, `me.common`: who is whose partner, say.

@@ -23,9 +23,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from desim.algorithms.rounds import Rounds
-from desim.messenger import Message
 from desim.tensors.compressors.base import Compressor
-from desim.worker import Waiting, Worker
+from desim.worker import Message, Waiting, Worker
 
 
 class ChocoSGD(Rounds):

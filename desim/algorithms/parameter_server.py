@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 import simpy
 
-from desim.messenger import Message
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.refs import Ref
-from desim.worker import Waiting, Worker
+from desim.worker import Message, Waiting, Worker
 
 #: The size of a message that only says which model is the newest.
 NUMBER_BITS = 32

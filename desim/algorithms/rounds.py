@@ -3,10 +3,9 @@
 from typing import ClassVar, Literal
 
 from desim.algorithms.base import Algorithm
-from desim.messenger import Message
 from desim.tensors.received import Received
 from desim.tensors.refs import Ref
-from desim.worker import Waiting, Worker
+from desim.worker import Message, Waiting, Worker
 
 
 class Rounds(Algorithm):

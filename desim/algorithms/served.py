@@ -16,11 +16,10 @@ from pydantic import Field
 
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parameter_server import NUMBER_BITS, Request
-from desim.messenger import Message
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Ref
-from desim.worker import Waiting, Worker
+from desim.worker import Message, Waiting, Worker
 
 
 class Served(Algorithm):
@@ -34,7 +33,6 @@ class Served(Algorithm):
     """
 
     axis: ClassVar[str] = "algorithms"
-    has_server: ClassVar[bool] = True
     averages: ClassVar[bool] = False
     uses_epsilon: ClassVar[bool] = False
 

@@ -208,6 +208,12 @@ class EventfulNetwork(Network):
             return
         self._transmit(parcel, link, [end], self._env.now)
 
+    def _at(self, time_s: float, action: Callable[[], None]) -> None:
+        event = Wake(self._env)
+        assert event.callbacks is not None
+        event.callbacks.append(lambda _: action())
+        event.succeed_in(max(0.0, time_s - self._env.now))
+
     def _drawn(self, source: int, target: int) -> float:
         key = (source, target)
         if key not in self._draws:
@@ -218,7 +224,8 @@ class EventfulNetwork(Network):
         self.delivered += 1
         self._close(parcel, arrives_s)
         if parcel.letter:
-            self._arrive(arrives_s, parcel.source, end.target, parcel.message, parcel.tag)
+            arrive = self.letters[end.target].arrive
+            self._at(arrives_s, lambda: arrive(parcel.source, parcel.tag, parcel.message))
             return
         if not parcel.tagged:
             inbox = self._inboxes[end.target][end.place]

@@ -5,7 +5,7 @@ receiver's mailbox with its arrival time, and only a receiver that waits for the
 """
 
 from array import array
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from math import inf
 from typing import Any
 
@@ -145,17 +145,6 @@ class Network:
         assert event.callbacks is not None
         event.callbacks.append(lambda _: arrive(source, tag, message))
         event.succeed_in(arrives - now)
-
-    def _arrive(
-        self, arrives_s: float, source: int, target: int, message: Any, tag: Hashable
-    ) -> None:
-        self._at(arrives_s, lambda: self.letters[target].arrive(source, tag, message))
-
-    def _at(self, time_s: float, action: Callable[[], None]) -> None:
-        event = Wake(self._env)
-        assert event.callbacks is not None
-        event.callbacks.append(lambda _: action())
-        event.succeed_in(max(0.0, time_s - self._env.now))
 
     def _way(self, source: int, target: int) -> tuple[Link, End]:
         """The link from one worker to another; equal links are kept apart from now on."""

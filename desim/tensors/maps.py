@@ -85,7 +85,7 @@ class Maps:
         ]
         function = nodes[0].function
         keys = self._uniforms.keys([node.draw for node in nodes]) if function.random else None
-        per_block = max(1, _BLOCK_NUMBERS // (store.parameters * max(1, len(sources))))
+        per_block = max(1, _BLOCK_NUMBERS // (store.parameters * len(sources)))
         for start in range(0, count, per_block):
             stop = start + per_block
             inputs = [store.data[part(source, start, stop)] for source in sources]

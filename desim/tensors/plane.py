@@ -75,7 +75,7 @@ class Tensors:
             self._tape.record(vector, worker)
             return vector, bits
         draw = Draw("dither", worker, step)
-        if fitted.sized_by_content and fitted.billed_bits is None:
+        if fitted.sized_by_content:
             bits = self._tape.content_bits(fitted, vector, draw)
         return self._tape.map(fitted, [vector], draw), bits
 

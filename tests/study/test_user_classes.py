@@ -138,7 +138,6 @@ class Signs(desim.Compressor):
 class Averager(desim.Algorithm):
     """Workers send models, the server their mean."""
 
-    has_server = True
     batch: int = 5
 
     def worker(self, me):
