@@ -223,10 +223,13 @@ class Messenger:
 
     def _waited(self) -> None:
         self._waits = None
-        # While a worker's own message goes out it is sending, not idle.
-        start_s, sent_s = self._waits_since_s, self._network.sent_until_s[self.id]
-        if sent_s > start_s:
-            start_s = sent_s
-        now_s = self._env.now
-        if now_s > start_s:
-            self._timeline.wait(self.id, start_s, now_s, self.steps)
+        since_s, now_s = self._waits_since_s, self._env.now
+        # While a worker's own message goes out it is sending, not idle; before that it may have had
+        # to wait for the wire.
+        sent_s, goes_s = self._network.sent_until_s[self.id], self._network.sent_from_s[self.id]
+        if sent_s > since_s:
+            if goes_s > since_s:
+                self._timeline.wait(self.id, since_s, min(goes_s, now_s), self.steps)
+            since_s = sent_s
+        if now_s > since_s:
+            self._timeline.wait(self.id, since_s, now_s, self.steps)

@@ -12,7 +12,7 @@ from typing import Any
 import simpy
 
 from desim.clock.letters import LetterBox
-from desim.clock.links.base import End, Link, Mailbox, Wire
+from desim.clock.links.base import End, Link, Mailbox, Passage, Wire
 from desim.clock.timeline import Timeline
 from desim.clock.wake import Wake
 from desim.errors import SimulationError
@@ -33,8 +33,8 @@ class Network:
         letters: each worker's letter box.
         bits_sent: bits handed to all links so far; messages that wait and may still be replaced
             don't count.
-        sent_until_s: until when each worker's own messages go out, in simulated seconds; 0 where
-            that is unknown.
+        sent_from_s, sent_until_s: from when until when each worker's own messages go out, the
+            last that go without a break, in simulated seconds; 0 where that is unknown.
         lost_in_a_row: transmissions that were lost since somebody last set this to 0.
     """
 
@@ -51,6 +51,7 @@ class Network:
         self.lost_in_a_row = 0
         self._degrees = [len(row) for row in neighbours]
         self._mailboxes: list[dict[int, Mailbox]] = [{} for _ in neighbours]
+        self.sent_from_s = [0.0] * len(neighbours)
         self.sent_until_s = [0.0] * len(neighbours)
         self.letters = [LetterBox(env) for _ in neighbours]
         self._out = links
@@ -90,8 +91,15 @@ class Network:
                     box.waiter.succeed_in(box.complete_s - now)
             total += bits * link.copies
         self.bits_sent += total
-        self.sent_until_s[source] = last_left
+        self._goes_out(source, first, last_left)
         self._timeline.send(source, first, last_left, step, total)
+
+    def _goes_out(self, source: int, departs_s: float, left_s: float) -> None:
+        until_s = self.sent_until_s
+        if departs_s > until_s[source]:
+            self.sent_from_s[source] = departs_s
+        if left_s > until_s[source]:
+            until_s[source] = left_s
 
     def gather(
         self, target: int, step: int, timeout_s: float = inf, again_from: int | None = None
@@ -135,8 +143,7 @@ class Network:
         now = self._env.now
         departs, left, arrives = link.carry(now, bits)
         self.bits_sent += bits
-        if left > self.sent_until_s[source]:
-            self.sent_until_s[source] = left
+        self._goes_out(source, departs, left)
         targets = link.targets if len(link.targets) == 1 else array("i", [target])
         self._timeline.receive(targets, source, departs, arrives, step, bits)
         self._timeline.send(source, departs, left, step, bits)
@@ -186,12 +193,12 @@ class Network:
         """
         if timeout_s < inf:
             raise _no_timeout(timeout_s)
-        now = last_left = last_arrival = self._env.now
+        now = last_arrival = self._env.now
         for link in self._out[source]:
             link.posted = message
-            left, arrives = self._launch(link, now, message, bits, step)
-            last_left, last_arrival = max(last_left, left), max(last_arrival, arrives)
-        self.sent_until_s[source] = last_left
+            departs, left, arrives = self._launch(link, now, message, bits, step)
+            self._goes_out(source, departs, left)
+            last_arrival = max(last_arrival, arrives)
         if last_arrival > now:
             yield self._env.timeout(last_arrival - now)
 
@@ -209,9 +216,7 @@ class Network:
             else:
                 link.wait(message, bits, step)
 
-    def _launch(
-        self, link: Link, now: float, message: Any, bits: int, step: int
-    ) -> tuple[float, float]:
+    def _launch(self, link: Link, now: float, message: Any, bits: int, step: int) -> Passage:
         departs, left, arrives = link.carry(now, bits)
         link.land(now)  # here too: a receiver that reads at once what was posted never asks
         link.fly(arrives, message)
@@ -219,7 +224,7 @@ class Network:
         self.bits_sent += total
         self._timeline.receive(link.targets, link.source, departs, arrives, step, bits)
         self._timeline.send(link.source, departs, left, step, total)
-        return left, arrives
+        return departs, left, arrives
 
     def newest(self, target: int, *, instant: bool) -> list[Any]:
         """The newest message of each neighbour, in neighbour order.

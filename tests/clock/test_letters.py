@@ -95,6 +95,20 @@ def test_letters_share_what_their_links_share(link, expected):
     assert trial.simulation.network.bits_sent == 256
 
 
+def test_who_waits_for_the_wire_is_idle_until_its_message_goes_out():
+    medium = {"kind": "shared-medium", "bandwidth_bps": 128.0, "latency_s": 0.25}
+
+    def asking(me):
+        yield from telling(0)(me)  # the medium is busy with worker 0's until 1 s
+        yield from me.hear("news", count=1)
+
+    trial = play({0: telling(1), 1: asking, 2: telling(1)}, link=medium)
+    assert trial.spans("send", 1)[0] == (1.0, 2.0)
+    assert trial.spans("wait", 1)[0] == (0.0, 1.0)
+    # Its letter comes at 1.25 s, while its own goes out: that is no waiting.
+    assert len(trial.spans("wait", 1)) == 1
+
+
 def test_a_letter_waits_for_a_broadcast_on_the_same_wire():
     heard = []
 
