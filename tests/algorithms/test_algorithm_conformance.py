@@ -215,12 +215,28 @@ def test_it_ends_when_asked(table):
     assert solved(outcome)[-1] <= 0.1 < solved(outcome)[-2]
 
 
+def accounted_s(run):
+    """Seconds in which workers do something or wait, added up over all of them."""
+    total_s = 0.0
+    kinds = ["compute", "wait", "send", "average", "compress"]
+    spans = run.timeline[run.timeline.kind.isin(kinds) & (run.timeline.worker < N)]
+    for _, own in spans.groupby("worker"):
+        covered_s = 0.0
+        for start_s, end_s in sorted(zip(own.start_s, own.end_s, strict=True)):
+            end_s = min(end_s, run.outcome.time_s)
+            total_s += max(0.0, end_s - max(start_s, covered_s))
+            covered_s = max(covered_s, end_s)
+    return total_s
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("link", LINKS, ids=str)
 def test_it_runs_on_every_kind_of_link(table, link):
-    run = simulate(trial(table, link=link, stop={"rounds": 15}))
+    run = simulate(trial(table, link=link, stop={"rounds": 20}))
     assert run.outcome.stopped_by == "rounds"
     assert len(run.rows("receive"))
+    # What a worker was at when the trial ended isn't told: here up to 6 % of its time.
+    assert accounted_s(run) > 0.9 * N * run.outcome.time_s
 
 
 @pytest.mark.slow

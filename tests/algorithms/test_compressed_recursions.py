@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from builders import models, problem, setting
+from one_sample_each import mixing
 
 from desim.simulation import Simulation
 from desim.streams import Streams
@@ -42,14 +43,6 @@ def gradients(x):
     data = ONE_EACH.dataset.load()
     theta = data.train_x[np.concatenate(ONE_EACH.deal(data, N, Streams(2)))]
     return CURVATURES * (x - theta)
-
-
-def mixing(simulation):
-    w = np.zeros((N, N))
-    for worker in simulation.workers:
-        w[worker.id, worker.id] = worker.own_weight
-        w[worker.id, worker.neighbours] = worker.weights
-    return w
 
 
 def compressed(compressor, x):

@@ -3,20 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from builders import models, problem, setting
+from builders import models, setting
+from one_sample_each import CURVATURES, ONE_EACH, SEED, D, N, thetas
 from pydantic import ValidationError
 
 from desim.simulation import Simulation
 from desim.tensors.optimizer import Clip, Optimizer
 
-N, D, ALPHA, ROUNDS = 3, 5, 0.2, 25
-ONE_EACH = problem(
-    samples=N,
-    parameters=D,
-    samples_per_worker=1,
-    model={"kind": "quadratic", "condition": 10.0},
-    dtype="float64",
-)
+ALPHA, ROUNDS = 0.2, 25
 CASES = [
     {"momentum": 0.9},
     {"momentum": 0.9, "nesterov": True},
@@ -28,7 +22,7 @@ CASES = [
 
 def with_torch(theta, optimizer, steps):
     """SGD on h/2 (x - theta)^2, as torch does it."""
-    h = torch.logspace(-1, 0, D, dtype=torch.float64)
+    h = torch.from_numpy(CURVATURES)
     x = torch.zeros(D, dtype=torch.float64, requires_grad=True)
     fields = {key: value for key, value in optimizer.items() if key != "clip_norm"}
     sgd = torch.optim.SGD([x], lr=ALPHA, **fields)
@@ -45,7 +39,7 @@ def local(optimizer, **changes):
     """Workers that never mix: each does SGD on its own sample."""
     table = {"kind": "local-dsgd", "batch": 1, "local_steps": 10**6, "optimizer": optimizer}
     step_size = {"kind": "constant", "alpha": ALPHA}
-    fields = {"problem": ONE_EACH, "workers": N, "stop": {"rounds": ROUNDS}} | changes
+    fields = {"problem": ONE_EACH, "workers": N, "stop": {"rounds": ROUNDS}, "seed": SEED} | changes
     simulation = Simulation(setting(table | {"step_size": step_size}, **fields))
     simulation.run()
     return simulation
@@ -57,11 +51,9 @@ def local(optimizer, **changes):
 )
 def test_it_is_torchs_sgd_also_when_workers_crash(optimizer, faults):
     simulation = local(optimizer, faults=faults)
-    first = local({}, stop={"rounds": 1})  # x_1 = alpha h theta
-    theta = models(first) / (ALPHA * np.logspace(-1, 0, D))
     expected = [
         with_torch(torch.from_numpy(row), optimizer, worker.steps)
-        for row, worker in zip(theta, simulation.workers, strict=True)
+        for row, worker in zip(thetas(), simulation.workers, strict=True)
     ]
     # torch adds 1e-6 to the norm that it clips by.
     rtol = 1e-4 if "clip_norm" in optimizer else 1e-9

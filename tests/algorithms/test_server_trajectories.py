@@ -11,20 +11,12 @@ from heapq import heappop, heappush
 import numpy as np
 import pytest
 from builders import problem, setting, speeds
+from one_sample_each import CURVATURES, ONE_EACH, SEED, D, N, thetas
 
 from desim.simulation import Simulation
-from desim.streams import Streams
 
-N, D, ALPHA, END_S = 6, 5, 0.1, 60.0
+ALPHA, END_S = 0.1, 60.0
 STEP_S = np.sqrt([2, 3, 5, 7, 11, 13])
-CURVATURES = np.logspace(-1, 0, D)
-ONE_EACH = problem(
-    samples=N,
-    parameters=D,
-    samples_per_worker=1,
-    model={"kind": "quadratic", "condition": 10.0},
-    dtype="float64",
-)
 EXACT = {
     "batch": 3,
     "compressor": {"kind": "none", "bits": 64},
@@ -34,7 +26,7 @@ EXACT = {
 
 
 def run(method, **changes):
-    fields = {"workers": N, "stragglers": speeds(*(3 / STEP_S)), "problem": ONE_EACH, "seed": 2}
+    fields = {"workers": N, "stragglers": speeds(*(3 / STEP_S)), "problem": ONE_EACH, "seed": SEED}
     fields |= {"stop": {"time_s": END_S}, "evaluate": {"every_rounds": 10}}
     simulation = Simulation(setting(EXACT | method, **(fields | changes)))
     simulation.run()
@@ -45,11 +37,6 @@ def model(simulation):
     node = simulation.tape.record(simulation.server.model, N)
     simulation.tape.flush()
     return simulation.tape.kernels.store.data[node.row].numpy().copy()
-
-
-def thetas():
-    data = ONE_EACH.dataset.load()
-    return data.train_x[np.concatenate(ONE_EACH.deal(data, N, Streams(2)))]
 
 
 class Reference:

@@ -1,15 +1,20 @@
 """Candidates that share a clock give, bit for bit, what each gives alone."""
 
+import json
 from itertools import count
+from pathlib import Path
 
 import pytest
 from builders import UNIT_SPEED, setting
 from builders import problem as quadratic
+from study.tiny import tiny
 from test_batched_equals_one_by_one import CLUSTER, METHODS, UNEQUAL, WORKERS, problem
 
+import desim
 from desim.algorithms.base import Algorithm
 from desim.bundled import BundledSimulation
 from desim.candidates import NotOneNumberError
+from desim.errors import NonFiniteError
 from desim.simulation import Simulation
 from desim.step_sizes.constant import Constant
 
@@ -93,6 +98,30 @@ class Momentum(Algorithm):
             mixed = yield from me.mix(x, received)
             x = (1 - epsilon) * x + epsilon * mixed - 2 * alpha**0.5 / 3 * step
             me.commit(x)
+
+
+def test_one_whose_message_is_not_finite_ends_alone(tmp_path, monkeypatch):
+    algorithm = {"kind": "q-dsgd", "batch": 2, "compressor": "sign"}
+    given = setting(algorithm, problem=quadratic(), stop={"rounds": 60})
+    sizes = [Constant(alpha=alpha) for alpha in (0.1, 1e30)]
+    with pytest.raises(NonFiniteError, match="'s message"):
+        BundledSimulation(given, sizes).run_all()
+    # A search then runs them one by one.
+    monkeypatch.chdir(tmp_path)
+    table = tiny(
+        {
+            "problem": {
+                "dataset": {"kind": "quadratic", "samples": 20, "dimension": 3},
+                "model": "quadratic",
+            },
+            "algorithms": [algorithm | {"step_size": {"kind": "constant", "alpha": 0.1}}],
+            "stop": {"rounds": 60},
+            "evaluate": {"every_rounds": 60},
+        }
+    )
+    desim.tune(desim.from_table(table), "tuned", grid=desim.Grid(3, 0, 0.1, 1e30), jobs=1)
+    ended = [json.loads(path.read_text()) for path in Path("tuned").rglob("trials/*/manifest.json")]
+    assert sorted(manifest["status"] for manifest in ended) == ["diverged", "diverged", "finished"]
 
 
 def test_arithmetic_of_a_users_own():
