@@ -9,12 +9,10 @@ gradient.
 """
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from contestants import PlainLoop
 from pytest_benchmark.fixture import BenchmarkFixture
 from race import BATCH, ROUNDING, WORKERS, ByHand, by_hand_work, setting
@@ -61,14 +59,6 @@ class Method:
         seconds, samples = np.diff(quarters[1:], axis=0).T
         batch = getattr(self._setting.algorithm, "batch", BATCH)
         return (seconds / (samples / batch)).tolist()
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("features", [784, 64])

@@ -8,10 +8,7 @@ Not part of the ordinary test run, since it takes two minutes and wants a quiet 
 within one run; what is compared are medians of processor time over four rounds each.
 """
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 from contestants import LockStep, PlainLoop, TunedLockStep
 from pytest_benchmark.fixture import BenchmarkFixture
 from race import (
@@ -43,14 +40,6 @@ REQUIRED = {
 }
 
 MESSAGES_PER_SECOND = 400_000
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("features", "rounds"), [(784, 40), (64, 120)])
