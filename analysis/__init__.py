@@ -3,17 +3,17 @@
 It reads files only and never imports the simulator.
 """
 
-from analysis.comparison import compare
-from analysis.errors import ResultsError
-from analysis.figures.fit import report_fit
-from analysis.horizons import curves
-from analysis.report import report
-from analysis.results import load, load_labels, load_timeline, trials
-from analysis.summary import round_times, summary, summary_table
-from analysis.targets import bits_to_target, round_targets, target_grid, time_to_target
-from analysis.trace import trace
-from analysis.tuning import load_candidates, report_tuning
-from analysis.web.page import web_report
+from desim.analysis.comparison import compare
+from desim.analysis.errors import ResultsError
+from desim.analysis.figures.fit import report_fit
+from desim.analysis.horizons import curves
+from desim.analysis.report import report
+from desim.analysis.results import load, load_labels, load_timeline, trials
+from desim.analysis.summary import round_times, summary, summary_table
+from desim.analysis.targets import bits_to_target, round_targets, target_grid, time_to_target
+from desim.analysis.trace import trace
+from desim.analysis.tuning import load_candidates, report_tuning
+from desim.analysis.web.page import web_report
 
 __all__ = [
     "ResultsError",

@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from analysis.errors import ResultsError
-from analysis.results import at_point, sweep_points
-from analysis.targets import bits_to_target, target_grid, time_to_target
+from desim.analysis.errors import ResultsError
+from desim.analysis.results import at_point, sweep_points
+from desim.analysis.targets import bits_to_target, target_grid, time_to_target
 
 CONFIDENCE = 0.95
 

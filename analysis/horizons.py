@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.results import load, sweep_keys, trials
+from desim.analysis.results import load, sweep_keys, trials
 
 HORIZON = "stop.rounds"
 

@@ -8,18 +8,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import style
-from analysis.comparison import compare
-from analysis.errors import ResultsError
-from analysis.figures.holdings import who_holds_what
-from analysis.figures.loss import loss_vs_time
-from analysis.figures.loss_gap import loss_gap_vs_rounds, loss_gaps
-from analysis.figures.sweep import loss_vs_key, losses_at, round_time_vs_key, speedup_vs_key
-from analysis.figures.targets import bits_to_target, speedup_vs_target
-from analysis.figures.time_share import time_share
-from analysis.figures.timeline import timeline
-from analysis.horizons import curves
-from analysis.results import (
+from desim.analysis import style
+from desim.analysis.comparison import compare
+from desim.analysis.errors import ResultsError
+from desim.analysis.figures.holdings import who_holds_what
+from desim.analysis.figures.loss import loss_vs_time
+from desim.analysis.figures.loss_gap import loss_gap_vs_rounds, loss_gaps
+from desim.analysis.figures.sweep import loss_vs_key, losses_at, round_time_vs_key, speedup_vs_key
+from desim.analysis.figures.targets import bits_to_target, speedup_vs_target
+from desim.analysis.figures.time_share import time_share
+from desim.analysis.figures.timeline import timeline
+from desim.analysis.horizons import curves
+from desim.analysis.results import (
     at_point,
     load_labels,
     scenario,
@@ -28,10 +28,10 @@ from analysis.results import (
     trials,
     unfinished,
 )
-from analysis.style import Look
-from analysis.summary import reason_lines, round_times, summary, summary_cells
-from analysis.targets import round_targets, target_grid
-from analysis.time_shares import time_shares
+from desim.analysis.style import Look
+from desim.analysis.summary import reason_lines, round_times, summary, summary_cells
+from desim.analysis.targets import round_targets, target_grid
+from desim.analysis.time_shares import time_shares
 
 MOST_POINTS = 4
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from analysis.errors import ResultsError
+from desim.analysis.errors import ResultsError
 
 METRICS = (
     "trial",

@@ -14,10 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from analysis.comparison import compare
-from analysis.horizons import curves
-from analysis.results import at_point, sweep_keys, sweep_points, trials
-from analysis.targets import round_targets
+from desim.analysis.comparison import compare
+from desim.analysis.horizons import curves
+from desim.analysis.results import at_point, sweep_keys, sweep_points, trials
+from desim.analysis.targets import round_targets
 
 # In the terminal:
 _MOST_REASONS = 5

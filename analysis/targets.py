@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.results import sweep_keys
+from desim.analysis.results import sweep_keys
 
 # Round mantissas in order of preference: the first set that gives three to five targets wins.
 _MANTISSAS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))

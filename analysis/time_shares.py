@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.results import load_timeline
+from desim.analysis.results import load_timeline
 
 # Whoever is away does nothing, whatever its network card still sends; whoever computes and sends
 # at once is computing; whoever sends while it waits is sending.

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from analysis.errors import ResultsError
-from analysis.files import whole
-from analysis.results import trials
+from desim.analysis.errors import ResultsError
+from desim.analysis.files import whole
+from desim.analysis.results import trials
 
 # Viewers count whole nanoseconds, and a flow binds to no slice of length zero.
 _PER_S, _INSTANT_NS = 1e9, 1

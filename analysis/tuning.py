@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from analysis import style
-from analysis.errors import ResultsError
-from analysis.figures.sensitivity import sensitivity
+from desim.analysis import style
+from desim.analysis.errors import ResultsError
+from desim.analysis.figures.sensitivity import sensitivity
 
 
 def load_candidates(folder: str | Path) -> pd.DataFrame:

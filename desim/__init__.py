@@ -1,6 +1,6 @@
 """desim: a discrete-event simulator of decentralized training.
 
-    import analysis, desim
+    from desim import analysis, desim
 
     folder = desim.run("quickstart")
     metrics = analysis.load(folder)
@@ -10,23 +10,21 @@ and algorithms as objects.
 """
 
 from desim.algorithms.base import Algorithm
-from desim.algorithms.rounds import Rounds
-from desim.algorithms.synchronous import Synchronous
+from desim.algorithms.parts.rounds import Rounds
+from desim.algorithms.parts.synchronous import Synchronous
 from desim.clock.faults import Faults
 from desim.clock.hardware import Hardware
 from desim.clock.links.base import Link, LinkModel, Site, Wire
 from desim.clock.stragglers.base import PerStep, StragglerModel
+from desim.engine.outcome import Outcome
+from desim.engine.simulation import Simulation
 from desim.errors import DesimError, ModelError, ResultsError, ScenarioError, SimulationError
-from desim.messenger import Message
 from desim.mixings.base import Mixing
-from desim.outcome import Outcome
-from desim.plan import Plan, plan
-from desim.scenario import Scenario, Trial, from_table, read
-from desim.search import Grid
-from desim.setting import Cluster, Evaluate, Network, Setting, Stop
-from desim.simulation import Simulation
+from desim.scenario.scenario import Scenario, Trial, from_table, read
+from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.step_sizes.base import StepSize
-from desim.study import Progress, run, simulate
+from desim.studies.plan import Plan, plan
+from desim.studies.study import Progress, run, simulate
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.datasets.base import Data, Dataset, Shape
 from desim.tensors.losses.base import Loss
@@ -36,8 +34,10 @@ from desim.tensors.partitions.base import Partition
 from desim.tensors.problem import Problem
 from desim.tensors.wire import Reader, Writer
 from desim.topologies.base import Graph, Topology
-from desim.tuning import Tuned, Tuning, tune
-from desim.worker import Waiting, Worker
+from desim.tuning.grid import Grid
+from desim.tuning.tune import Tuned, Tuning, tune
+from desim.worker.messenger import Message
+from desim.worker.simulated import Waiting, Worker
 
 __all__ = [
     "Algorithm",

@@ -16,11 +16,11 @@ from desim.clock.links.base import Link, LinkModel, Site
 from desim.clock.links.dedicated import Cable
 from desim.clock.stragglers.base import PerStep
 from desim.clock.timeline import KINDS, Columns
+from desim.engine.outcome import Outcome
+from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
-from desim.outcome import Outcome
-from desim.registry import Member, members
-from desim.setting import Cluster, Evaluate, Network, Setting, Stop
-from desim.simulation import Simulation
+from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.schema.registry import Member, members
 from desim.streams import Streams
 from desim.tensors.datasets.base import Shape
 from desim.tensors.models.base import Model

@@ -13,10 +13,10 @@ import pytest
 import tomli_w
 import torch
 
-import analysis
+from desim import analysis
 from desim.clock.faults import Faults
-from desim.scenario import find
-from desim.setting import Cluster, Network
+from desim.scenario.scenario import find
+from desim.scenario.setting import Cluster, Network
 from desim.streams import Streams
 from desim.tensors.problem import Problem
 

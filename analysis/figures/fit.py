@@ -16,9 +16,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis import style
-from analysis.errors import ResultsError
-from analysis.style import Look
+from desim.analysis import style
+from desim.analysis.errors import ResultsError
+from desim.analysis.style import Look
 
 _BARS: dict[str, Any] = {"facecolor": "0.85", "edgecolor": "0.65", "linewidth": 0.5}
 _DOTS: dict[str, Any] = {"color": "0.1", "ls": "", "marker": ".", "markersize": 3.5, "zorder": 5}

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis import style
+from desim.analysis import style
 
 #: As many classes have room for their names.
 _MOST_NAMES = 20

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from analysis import style
-from analysis.style import Look
+from desim.analysis import style
+from desim.analysis.style import Look
 
 _MOST_POINTS = 500
 # A trial that gave up ends in a mark: a cross where it diverged, a bar where it stalled.

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import style
-from analysis.figures.loss import common_grid
-from analysis.horizons import HORIZON
-from analysis.results import label_of
-from analysis.style import Look
+from desim.analysis import style
+from desim.analysis.figures.loss import common_grid
+from desim.analysis.horizons import HORIZON
+from desim.analysis.results import label_of
+from desim.analysis.style import Look
 
 
 def loss_gaps(metrics: pd.DataFrame, finished: pd.DataFrame) -> pd.DataFrame:

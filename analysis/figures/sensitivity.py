@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import style
-from analysis.style import Look
+from desim.analysis import style
+from desim.analysis.style import Look
 
 _HEIGHT_IN = 4.4
 #: Of each algorithm in the strip of candidates without a number.

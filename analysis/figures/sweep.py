@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
-from analysis import style
-from analysis.style import Look
+from desim.analysis import style
+from desim.analysis.style import Look
 
 _MOST_TARGETS = 3
 _MOST_TICKS = 4  # under one of three panels; more would run into each other

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
-from analysis import style
-from analysis.style import Look
+from desim.analysis import style
+from desim.analysis.style import Look
 
 
 def speedup_vs_target(

@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis import style
-from analysis.figures.timeline import BARS
-from analysis.time_shares import OTHER
+from desim.analysis import style
+from desim.analysis.figures.timeline import BARS
+from desim.analysis.time_shares import OTHER
 
 _ORDER = ("compute", "average", "compress", "send", "wait", "down", OTHER)
 _OTHER_BAR: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.5", "linewidth": 0.5}

@@ -16,9 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from analysis import style
-from analysis.broadcasts import joined
-from analysis.results import load_timeline
+from desim.analysis import style
+from desim.analysis.broadcasts import joined
+from desim.analysis.results import load_timeline
 
 ROUNDS = 3
 _MOST_WORKERS, _FEWEST_WORKERS = 6, 3

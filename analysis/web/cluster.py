@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.web.phrases import details, further, is_number, listed, number, phrase, scaled
+from desim.analysis.web.phrases import details, further, is_number, listed, number, phrase, scaled
 
 _CLUSTER = ("workers", "hardware", "stragglers", "server", "charge_memory")
 _MACHINE = (

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.broadcasts import joined
-from analysis.figures.timeline import (
+from desim.analysis.broadcasts import joined
+from desim.analysis.figures.timeline import (
     BARS,
     MESSAGES,
     new_models_s,
@@ -17,8 +17,8 @@ from analysis.figures.timeline import (
     with_server,
     workers_shown,
 )
-from analysis.results import at_point, load_timeline, sweep_points
-from analysis.web.phrases import listed, number
+from desim.analysis.results import at_point, load_timeline, sweep_points
+from desim.analysis.web.phrases import listed, number
 
 #: Intervals in the order of their codes in the page; later ones are drawn over earlier ones.
 KINDS = tuple(BARS)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.web.phrases import details, further, listed, number, phrase
+from desim.analysis.web.phrases import details, further, listed, number, phrase
 
 _TOLD = {
     "batch": "Batches of {} samples.",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
-from analysis.web.phrases import (
+from desim.analysis.web.phrases import (
     few,
     further,
     is_number,

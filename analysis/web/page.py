@@ -10,23 +10,23 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.errors import ResultsError
-from analysis.files import whole
-from analysis.horizons import curves
-from analysis.report import report
-from analysis.results import scenario, sweep_points, trials, unfinished
-from analysis.summary import (
+from desim.analysis.errors import ResultsError
+from desim.analysis.files import whole
+from desim.analysis.horizons import curves
+from desim.analysis.report import report
+from desim.analysis.results import scenario, sweep_points, trials, unfinished
+from desim.analysis.summary import (
     divergence_lines,
     round_times,
     stall_lines,
     summary,
     summary_cells,
 )
-from analysis.web.lanes import KINDS, kinds_in, scenes
-from analysis.web.phrases import listed
-from analysis.web.provenance import provenance
-from analysis.web.vector import inlined
-from analysis.web.words import methods, sentences
+from desim.analysis.web.lanes import KINDS, kinds_in, scenes
+from desim.analysis.web.phrases import listed
+from desim.analysis.web.provenance import provenance
+from desim.analysis.web.vector import inlined
+from desim.analysis.web.words import methods, sentences
 
 # What each figure shows, in words for those who can't see it; by the beginning of its name.
 _FIGURES = {
@@ -128,7 +128,7 @@ def web_report(
 def _rendered(
     root: Path, baseline: str | None, targets: Sequence[float] | None, paths: Sequence[Path]
 ) -> str:
-    loader = PackageLoader("analysis.web", "template")
+    loader = PackageLoader("desim.analysis.web", "template")
     # Everything that is put into the page is escaped, unless it is Markup made here.
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True

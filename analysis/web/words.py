@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.results import label_of
-from analysis.web.cluster import cluster
-from analysis.web.method import method
-from analysis.web.network import faults, network
-from analysis.web.phrases import further, listed, number, phrase
+from desim.analysis.results import label_of
+from desim.analysis.web.cluster import cluster
+from desim.analysis.web.method import method
+from desim.analysis.web.network import faults, network
+from desim.analysis.web.phrases import further, listed, number, phrase
 
 
 def sentences(scenario: Mapping[str, Any], *, served: bool = False) -> list[tuple[str, str]]:

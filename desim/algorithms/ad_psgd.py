@@ -27,13 +27,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
 from desim.algorithms.base import Algorithm
-from desim.algorithms.exchanges import Exchange, Exchanges
-from desim.algorithms.line import Line
+from desim.algorithms.parts.exchanges import Exchange, Exchanges
+from desim.algorithms.parts.line import Line
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class ADPSGD(Algorithm):

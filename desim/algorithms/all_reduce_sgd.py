@@ -16,9 +16,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.algorithms.all_reduce import Floats, chunk_sizes, ring_mean
 from desim.algorithms.base import Algorithm
-from desim.algorithms.inbox import Inboxes
+from desim.algorithms.parts.all_reduce import Floats, chunk_sizes, ring_mean
+from desim.algorithms.parts.inbox import Inboxes
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
@@ -26,7 +26,7 @@ from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.topologies.base import Topology
 from desim.topologies.ring import Ring
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class AllReduceSGD(Algorithm):

@@ -23,14 +23,14 @@ from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import Field
 
-from desim.algorithms.deadline import Deadline
-from desim.algorithms.rounds import Rounds
+from desim.algorithms.parts.deadline import Deadline
+from desim.algorithms.parts.rounds import Rounds
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker import Message, Waiting, Worker
+from desim.worker.simulated import Message, Waiting, Worker
 
 
 class AnytimeMinibatch(Deadline, Rounds):

@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from desim.algorithms.absence import Absence
+from desim.algorithms.parts.absence import Absence
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class AsyncDSGD(Absence):

@@ -11,9 +11,9 @@ synchronous step.
 
 from typing import Any, ClassVar, Literal
 
-from desim.algorithms.parameter_server import ParameterServer
-from desim.algorithms.served import Served
-from desim.worker import Waiting, Worker
+from desim.algorithms.parts.parameter_server import ParameterServer
+from desim.algorithms.parts.served import Served
+from desim.worker.simulated import Waiting, Worker
 
 
 class AsyncSGD(Served):

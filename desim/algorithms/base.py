@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 from desim.clock.fleet import Fleet
 from desim.errors import ScenarioError
 from desim.mixings.base import Mixing, Weights
-from desim.registry import Member
+from desim.schema.registry import Member
 from desim.step_sizes.base import StepSize
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.optimizer import Optimizer
 from desim.topologies.base import Topology
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class Algorithm(Member):

@@ -19,13 +19,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.algorithms.rounds import Rounds
+from desim.algorithms.parts.rounds import Rounds
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 _LEAST = -1 / 3
 #: Of eigenvalues, and of the symmetry of W.

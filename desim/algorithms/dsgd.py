@@ -15,8 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from desim.algorithms.synchronous import Synchronous
-from desim.worker import Waiting, Worker
+from desim.algorithms.parts.synchronous import Synchronous
+from desim.worker.simulated import Waiting, Worker
 
 
 class DSGD(Synchronous):

@@ -24,9 +24,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.algorithms.rounds import Rounds
+from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor
-from desim.worker import Message, Waiting, Worker
+from desim.worker.simulated import Message, Waiting, Worker
 
 
 class ECDPSGD(Rounds):

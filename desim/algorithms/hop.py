@@ -22,14 +22,14 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from desim.algorithms.base import Algorithm
-from desim.algorithms.queues import TOKEN_BITS, Queues
+from desim.algorithms.parts.queues import TOKEN_BITS, Queues
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Ref
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class Hop(Algorithm):

@@ -11,10 +11,10 @@ and says so when it has been cancelled, before the server cancels it again.
 
 from typing import Any, ClassVar
 
-from desim.algorithms.parameter_server import Request
+from desim.algorithms.parts.parameter_server import Request
 from desim.algorithms.rennala_sgd import RennalaSGD
 from desim.tensors.refs import Ref
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class KBatchSync(RennalaSGD):

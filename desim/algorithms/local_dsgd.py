@@ -18,8 +18,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.algorithms.averaging import Averaging
-from desim.worker import Waiting, Worker
+from desim.algorithms.parts.averaging import Averaging
+from desim.worker.simulated import Waiting, Worker
 
 
 class LocalDSGD(Averaging):

@@ -13,10 +13,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.algorithms.parameter_server import ParameterServer
-from desim.algorithms.served import Served
+from desim.algorithms.parts.parameter_server import ParameterServer
+from desim.algorithms.parts.served import Served
 from desim.tensors.refs import Ref
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class MaleniaSGD(Served):

@@ -22,15 +22,20 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from desim.algorithms.inbox import Inboxes
-from desim.algorithms.rounds import Rounds
+from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.matchings import (
+    Activations,
+    Matchings,
+    activation_probabilities,
+    mixing_step,
+)
+from desim.algorithms.parts.rounds import Rounds
 from desim.errors import ScenarioError
-from desim.matchings import Activations, Matchings, activation_probabilities, mixing_step
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 #: Eigenvalues of a dense matrix of that size take half a second, and about a hundred are needed.
 _MOST_WORKERS = 1000

@@ -23,10 +23,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from desim.algorithms.rounds import Rounds
+from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor, Error
 from desim.tensors.wire import Reader, Writer
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class Moniqua(Rounds):

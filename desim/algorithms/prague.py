@@ -19,10 +19,10 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from desim.algorithms.all_reduce import Floats, chunk_sizes, ring_mean
 from desim.algorithms.base import Algorithm
-from desim.algorithms.groups import Groups
-from desim.algorithms.inbox import Inboxes
+from desim.algorithms.parts.all_reduce import Floats, chunk_sizes, ring_mean
+from desim.algorithms.parts.groups import Groups
+from desim.algorithms.parts.inbox import Inboxes
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
@@ -30,7 +30,7 @@ from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.topologies.base import Topology
 from desim.topologies.complete import Complete
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class Prague(Algorithm):

@@ -10,10 +10,10 @@ size of its batch over the mean one: all samples then weigh the same, as in Anyt
 
 from typing import Any, ClassVar, Literal
 
-from desim.algorithms.deadline import Deadline
-from desim.algorithms.synchronous import Synchronous
+from desim.algorithms.parts.deadline import Deadline
+from desim.algorithms.parts.synchronous import Synchronous
 from desim.clock.fleet import Fleet
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class QuanTimedDSGD(Deadline, Synchronous):

@@ -15,10 +15,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from desim.algorithms.parameter_server import ParameterServer, Request
-from desim.algorithms.served import Served
+from desim.algorithms.parts.parameter_server import ParameterServer, Request
+from desim.algorithms.parts.served import Served
 from desim.tensors.refs import Ref
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class RingmasterASGD(Served):

@@ -21,12 +21,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from desim.algorithms.base import Algorithm
-from desim.algorithms.pushes import Pushes
+from desim.algorithms.parts.pushes import Pushes
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker import Message, Waiting, Worker
+from desim.worker.simulated import Message, Waiting, Worker
 
 _WEIGHT_BITS = 32
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.algorithms.parameter_server import ParameterServer, Update
-from desim.algorithms.served import Served
-from desim.worker import Waiting, Worker
+from desim.algorithms.parts.parameter_server import ParameterServer, Update
+from desim.algorithms.parts.served import Served
+from desim.worker.simulated import Waiting, Worker
 
 
 class SSP(Served):

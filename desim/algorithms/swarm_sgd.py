@@ -21,15 +21,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from desim.algorithms.base import Algorithm
-from desim.algorithms.exchanges import Exchange, Exchanges
-from desim.algorithms.groups import Pairs
-from desim.algorithms.inbox import Inboxes
-from desim.algorithms.line import Line
+from desim.algorithms.parts.exchanges import Exchange, Exchanges
+from desim.algorithms.parts.groups import Pairs
+from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.line import Line
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class SwarmSGD(Algorithm):

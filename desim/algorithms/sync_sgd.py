@@ -12,12 +12,12 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.algorithms.parameter_server import ParameterServer, Update
-from desim.algorithms.served import Served
+from desim.algorithms.parts.parameter_server import ParameterServer, Update
+from desim.algorithms.parts.served import Served
 from desim.clock.fleet import Fleet
 from desim.errors import ScenarioError
 from desim.tensors.refs import Ref
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 
 class SyncSGD(Served):

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from desim.registry import NestedError, Table
+from desim.schema.registry import NestedError, Table
 from desim.streams import Streams
 
 _BLOCK = 16

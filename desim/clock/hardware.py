@@ -16,10 +16,10 @@ from typing import Annotated, Any, ClassVar, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from desim import profiles
 from desim.clock.stragglers.base import StragglerModel
-from desim.profiled import Profiled
-from desim.registry import Table
+from desim.schema import profiles
+from desim.schema.profiled import Profiled
+from desim.schema.registry import Table
 
 Positive = Annotated[float, Field(gt=0)]
 

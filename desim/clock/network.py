@@ -11,8 +11,8 @@ from typing import Any
 
 import simpy
 
-from desim.clock.letters import LetterBox
 from desim.clock.links.base import End, Link, Mailbox, Passage, Wire
+from desim.clock.mailbox import LetterBox
 from desim.clock.timeline import Timeline
 from desim.clock.wake import Wake
 from desim.errors import SimulationError

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from desim.phrases import short
-from desim.registry import NestedError, Table
+from desim.schema.phrases import short
+from desim.schema.registry import NestedError, Table
 
 Latency = Annotated[float, Field(ge=0)]
 Bandwidth = Annotated[float, Field(gt=0, allow_inf_nan=True)]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from desim.errors import ScenarioError
-from desim.registry import Member
+from desim.schema.registry import Member
 from desim.topologies.base import Graph
 
 _MOST_WORKERS = 2000

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from desim.errors import ScenarioError
-from desim.registry import Member
+from desim.schema.registry import Member
 
 
 class StepSize(Member):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from desim.registry import Table
+from desim.schema.registry import Table
 from desim.tensors.refs import Ref
 
 if TYPE_CHECKING:  # the plane is built on what compressors and refs are

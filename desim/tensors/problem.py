@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from desim.errors import ScenarioError
-from desim.registry import Table
+from desim.schema.registry import Table
 from desim.streams import Streams
 from desim.tensors.cost import Cost, count
 from desim.tensors.datasets.base import Data, Dataset

@@ -6,7 +6,7 @@ With one sample theta_i a worker the quadratic's gradient is h * (x_i - theta_i)
 import numpy as np
 from builders import problem, setting
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.streams import Streams
 
 N, D, ALPHA, SEED = 6, 5, 0.3, 2

@@ -14,14 +14,14 @@ from builders import problem, setting, simulate, speeds
 from pydantic import ValidationError
 
 from desim.algorithms.base import Algorithm
-from desim.bundled import BundledSimulation
-from desim.registry import members
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
+from desim.schema.registry import members
 from desim.step_sizes.constant import Constant
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.plane import Sized
 from desim.tensors.problem import Problem
+from desim.tuning.shared_clock import BundledSimulation
 
 N, D = 6, 4
 ALPHA = 0.1

@@ -7,7 +7,7 @@ CHOCO-SGD never. Here it is softmax regression on the digits, a ring of 8, and 1
 import pytest
 from builders import setting
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.tensors.problem import Problem
 
 DIGITS = Problem(dataset="digits", model="softmax", samples_per_worker=150)

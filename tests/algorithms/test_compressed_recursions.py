@@ -10,7 +10,7 @@ import torch
 from builders import models, problem, setting
 from one_sample_each import mixing
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 

@@ -26,7 +26,7 @@ from desim.mixings.metropolis import Metropolis
 from desim.streams import Streams
 from desim.tensors.partitions.base import Partition
 from desim.topologies.ring import Ring
-from desim.worker import Worker
+from desim.worker.simulated import Worker
 
 DSGT = {"kind": "dsgt", "batch": 3}
 D2_LAZY = {"kind": "d2", "batch": 3, "lazy": True}

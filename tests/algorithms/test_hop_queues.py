@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from one_sample_each import ALPHA, EXACT, D, N, gradients, mixing, run
 from pydantic import ValidationError
 
+from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
-from desim.registry import NestedError
-from desim.simulation import Simulation
+from desim.schema.registry import NestedError
 
 HOP = {"kind": "hop", "batch": 1}
 UNEQUAL = {

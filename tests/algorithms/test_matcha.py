@@ -18,10 +18,10 @@ from one_sample_each import (
 )
 from pydantic import ValidationError
 
+from desim.algorithms.parts.matchings import Matchings, activation_probabilities, mixing_step
+from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
-from desim.matchings import Matchings, activation_probabilities, mixing_step
-from desim.registry import find
-from desim.simulation import Simulation
+from desim.schema.registry import find
 from desim.topologies.base import Graph
 
 MATCHA = {"kind": "matcha", "batch": 3}

@@ -6,7 +6,12 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from desim.matchings import Activations, Matchings, activation_probabilities, mixing_step
+from desim.algorithms.parts.matchings import (
+    Activations,
+    Matchings,
+    activation_probabilities,
+    mixing_step,
+)
 from desim.streams import Streams
 from desim.topologies.base import Graph
 

@@ -7,7 +7,7 @@ from builders import models, setting
 from one_sample_each import CURVATURES, ONE_EACH, SEED, D, N, thetas
 from pydantic import ValidationError
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.tensors.optimizer import Clip, Optimizer
 
 ALPHA, ROUNDS = 0.2, 25

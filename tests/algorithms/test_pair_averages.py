@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from one_sample_each import ALPHA, CURVATURES, EXACT, HALF, ONE_EACH, SEED, D, N, run, thetas
 from pydantic import ValidationError
 
+from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
-from desim.registry import NestedError
-from desim.simulation import Simulation
+from desim.schema.registry import NestedError
 from desim.streams import Streams
 
 AD_PSGD = {"kind": "ad-psgd", "batch": 1}

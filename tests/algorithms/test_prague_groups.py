@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from one_sample_each import ALPHA, CURVATURES, EXACT, ONE_EACH, SEED, D, N, gradients, run, thetas
 
-from desim.algorithms.groups import Groups
+from desim.algorithms.parts.groups import Groups
+from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
-from desim.simulation import Simulation
 
 PRAGUE = {"kind": "prague", "batch": 3}
 LINK = {"kind": "dedicated", "latency_s": 0.02, "bandwidth_bps": 1e4}

@@ -6,9 +6,9 @@ from builders import models, problem, setting, simulate, speeds
 from one_sample_each import ALPHA, EXACT, HALF, D, N, gradients, half, run
 from pydantic import ValidationError
 
+from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
-from desim.registry import NestedError
-from desim.simulation import Simulation
+from desim.schema.registry import NestedError
 
 ALL_REDUCE = {"kind": "all-reduce-sgd", "batch": 3}
 LATENCY_S, BANDWIDTH_BPS = 0.125, 1024.0

@@ -13,7 +13,7 @@ import pytest
 from builders import problem, setting, speeds
 from one_sample_each import CURVATURES, ONE_EACH, SEED, D, N, thetas
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 
 ALPHA, END_S = 0.1, 60.0
 STEP_S = np.sqrt([2, 3, 5, 7, 11, 13])

@@ -18,8 +18,8 @@ from one_sample_each import (
 )
 from pydantic import ValidationError
 
-from desim.algorithms.pushes import Pushes
-from desim.registry import find
+from desim.algorithms.parts.pushes import Pushes
+from desim.schema.registry import find
 
 SGP = {"kind": "sgp", "batch": 3}
 IRREGULAR = {"topology": {"kind": "directed-random", "degree": 2}, "mixing": "out-degree"}

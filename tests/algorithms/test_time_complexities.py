@@ -28,7 +28,7 @@ import pytest
 import torch
 from builders import setting, speeds
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.tensors.models.quadratic import Point, QuadraticModel
 from desim.tensors.partitions.base import Partition
 from desim.tensors.problem import Problem

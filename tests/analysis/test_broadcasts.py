@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analysis.broadcasts import joined
+from desim.analysis.broadcasts import joined
 
 
 def rows(*sends):

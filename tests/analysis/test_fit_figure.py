@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from analysis import ResultsError
-from analysis.figures.fit import density, tail
+from desim.analysis import ResultsError
+from desim.analysis.figures.fit import density, tail
 
 TABLES: list[dict[str, Any]] = [
     {"kind": "exponential", "mean": 0.5},

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fabricated import WHY, Fabricator
 
-import analysis
+from desim import analysis
 
 HORIZONS = (2, 4, 8)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from fabricated import Fabricator
 
-import analysis
-from analysis import style
-from analysis.figures.loss_gap import loss_gap_vs_rounds, loss_gaps, slope
-from analysis.figures.sweep import loss_vs_key, losses_at, speedup_vs_key
-from analysis.report import _earliest_end_s
+from desim import analysis
+from desim.analysis import style
+from desim.analysis.figures.loss_gap import loss_gap_vs_rounds, loss_gaps, slope
+from desim.analysis.figures.sweep import loss_vs_key, losses_at, speedup_vs_key
+from desim.analysis.report import _earliest_end_s
 
 KEY = "algorithms.0.deadline_s"
 

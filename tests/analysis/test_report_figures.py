@@ -7,20 +7,20 @@ import pytest
 from fabricated import WHY, faulty_rounds
 from matplotlib.lines import Line2D
 
-import analysis
-from analysis import style
-from analysis.comparison import compare
-from analysis.figures.holdings import who_holds_what
-from analysis.figures.loss import loss_vs_time
-from analysis.figures.sweep import losses_at, speedup_vs_key
-from analysis.figures.targets import bits_to_target, speedup_vs_target
-from analysis.figures.time_share import time_share
-from analysis.figures.timeline import (
+from desim import analysis
+from desim.analysis import style
+from desim.analysis.comparison import compare
+from desim.analysis.figures.holdings import who_holds_what
+from desim.analysis.figures.loss import loss_vs_time
+from desim.analysis.figures.sweep import losses_at, speedup_vs_key
+from desim.analysis.figures.targets import bits_to_target, speedup_vs_target
+from desim.analysis.figures.time_share import time_share
+from desim.analysis.figures.timeline import (
     BARS,
     timeline,
 )
-from analysis.report import _earliest_end_s
-from analysis.time_shares import time_shares
+from desim.analysis.report import _earliest_end_s
+from desim.analysis.time_shares import time_shares
 
 ALL = {"loss-vs-time", "speedup-vs-target", "bits-to-target", "timeline", "time-share"}
 

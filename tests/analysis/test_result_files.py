@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fabricated import WHY, faulty_rounds
 
-import analysis
+from desim import analysis
 
 
 def test_trials_come_in_the_order_of_the_scenario_then_by_seed(fabricate):

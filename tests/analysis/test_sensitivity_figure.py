@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import style
-from analysis.figures.sensitivity import sensitivity
+from desim.analysis import style
+from desim.analysis.figures.sensitivity import sensitivity
 
 VALUES = (0.5, 1.0, 2.0, 4.0)
 

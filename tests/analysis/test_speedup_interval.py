@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import analysis
+from desim import analysis
 
 T_QUANTILE_2 = 4.302652730  # 97.5 % of Student's t with 2 degrees of freedom, from tables
 TARGETS = [2 * np.exp(-1), 2 * np.exp(-2)]

@@ -2,8 +2,8 @@
 
 import json
 
-import analysis
 import desim
+from desim import analysis
 
 STEP = {"kind": "constant", "alpha": 0.1}
 SCENARIO = {

@@ -5,7 +5,7 @@ import pytest
 from fabricated import WHY
 from rich.console import Console
 
-import analysis
+from desim import analysis
 
 
 def printed(table) -> str:
@@ -147,6 +147,6 @@ def test_sweep_columns_are_headed_by_their_last_word_unless_that_is_ambiguous(fa
     ("bits", "text"), [(0.0, "0 bit"), (999.0, "999 bit"), (3.18e6, "3.18 Mbit"), (np.nan, "-")]
 )
 def test_bits_have_a_decimal_prefix(bits, text):
-    from analysis.summary import format_bits
+    from desim.analysis.summary import format_bits
 
     assert format_bits(bits) == text

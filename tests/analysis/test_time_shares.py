@@ -1,8 +1,8 @@
 import pytest
 from fabricated import faulty_rounds
 
-import analysis
-from analysis.time_shares import time_shares
+from desim import analysis
+from desim.analysis.time_shares import time_shares
 
 KINDS = ("down", "compute", "average", "compress", "send", "wait", "other")
 

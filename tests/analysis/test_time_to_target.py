@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-import analysis
+from desim import analysis
 
 
 def times(made, targets):

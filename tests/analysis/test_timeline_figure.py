@@ -5,17 +5,17 @@ import pandas as pd
 import pytest
 from fabricated import SERVER, WHY, faulty_rounds, served_rounds, span
 
-import analysis
-from analysis import style
-from analysis.figures.time_share import time_share
-from analysis.figures.timeline import (
+from desim import analysis
+from desim.analysis import style
+from desim.analysis.figures.time_share import time_share
+from desim.analysis.figures.timeline import (
     BARS,
     new_models_s,
     spread_by_speed,
     timeline,
     workers_shown,
 )
-from analysis.time_shares import time_shares
+from desim.analysis.time_shares import time_shares
 
 
 def legend_of(figure):

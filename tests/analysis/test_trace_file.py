@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from fabricated import SERVER, served_rounds
 
-import analysis
-from analysis.errors import ResultsError
+from desim import analysis
+from desim.analysis.errors import ResultsError
 
 REQUIRED = {
     "X": {"name", "cat", "pid", "tid", "ts", "dur", "args"},

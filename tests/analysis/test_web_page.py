@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from fabricated import WHY, faulty_rounds, span
 
-import analysis
-from analysis.errors import ResultsError
-from analysis.web.lanes import KINDS, kinds_in, scenes
-from analysis.web.page import _FIGURES
-from analysis.web.provenance import provenance
-from analysis.web.vector import inlined
-from analysis.web.words import methods, sentences
+from desim import analysis
+from desim.analysis.errors import ResultsError
+from desim.analysis.web.lanes import KINDS, kinds_in, scenes
+from desim.analysis.web.page import _FIGURES
+from desim.analysis.web.provenance import provenance
+from desim.analysis.web.vector import inlined
+from desim.analysis.web.words import methods, sentences
 
 SCENARIO = {
     "name": "words",

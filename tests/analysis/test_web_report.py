@@ -9,7 +9,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-import analysis
+from desim import analysis
 
 pytestmark = [
     pytest.mark.slow,

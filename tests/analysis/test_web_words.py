@@ -2,10 +2,10 @@
 
 import pytest
 
-from analysis.web.cluster import cluster
-from analysis.web.method import compressor, method
-from analysis.web.network import faults, network
-from analysis.web.words import methods, sentences
+from desim.analysis.web.cluster import cluster
+from desim.analysis.web.method import compressor, method
+from desim.analysis.web.network import faults, network
+from desim.analysis.web.words import methods, sentences
 
 EVIL = "<img src=x onerror=alert(1)>"
 NONE = {"kind": "none"}

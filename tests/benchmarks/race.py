@@ -12,8 +12,8 @@ from rich.table import Table
 from torch import nn
 
 from desim.algorithms.base import Algorithm
-from desim.setting import Cluster, Evaluate, Network, Setting, Stop
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
+from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.streams import Streams
 from desim.tensors.datasets.base import Data
 from desim.tensors.problem import Problem

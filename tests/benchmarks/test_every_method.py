@@ -19,8 +19,8 @@ from race import BATCH, ROUNDING, WORKERS, ByHand, by_hand_work, setting
 from rich.console import Console
 from rich.table import Table
 
-from desim.registry import members
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
+from desim.schema.registry import members
 
 #: Local steps per worker; those of the first quarter, which touch fresh memory, aren't timed.
 ROUNDS = 24

@@ -13,7 +13,7 @@ from statistics import median
 from pytest_benchmark.fixture import BenchmarkFixture
 from race import ROUNDING, setting
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 
 QUANTIMED = {"kind": "quantimed-dsgd", "expected_batch": 20.0, "compressor": ROUNDING}
 MANY, FEW, ROUNDS, DEGREE = 100_000, 1_000, 10, 4

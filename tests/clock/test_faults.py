@@ -10,7 +10,7 @@ from faulty import ALL, LINKS, RANDOM, SKIPPING, SLOW_MEMORY, WAITING, assert_co
 
 from desim.algorithms.base import Algorithm
 from desim.errors import SimulationError
-from desim.worker import Worker
+from desim.worker.simulated import Worker
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link["kind"])

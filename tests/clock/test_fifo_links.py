@@ -9,7 +9,7 @@ from network_site import site
 
 from desim.algorithms.base import Algorithm
 from desim.clock.links.fifo import Fifo
-from desim.worker import Message, Waiting, Worker
+from desim.worker.simulated import Message, Waiting, Worker
 
 BITS = 1e6  # the mean size; rounding sizes to whole bits changes nothing that counts
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import desim
-from desim import profiles
 from desim.clock.hardware import Hardware, Timing
 from desim.clock.stragglers.base import StragglerModel
 from desim.clock.stragglers.none import NoStragglers
-from desim.setting import Cluster
+from desim.scenario.setting import Cluster
+from desim.schema import profiles
 from desim.streams import Streams
 
 # One machine's time.

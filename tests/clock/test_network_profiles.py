@@ -12,11 +12,11 @@ from clusters import scenario_table
 from network_site import everybody, site
 
 import desim
-from desim import profiles
 from desim.clock.links.dedicated import Dedicated
 from desim.clock.links.fair import Fair
 from desim.clock.links.fifo import Fifo
 from desim.clock.regions import Regions
+from desim.schema import profiles
 
 WIRED = [Dedicated, Fifo, Fair]
 NAMES = profiles.names("network")

@@ -8,7 +8,7 @@ from traffic import run, transmissions
 
 from desim.algorithms.base import Algorithm
 from desim.clock import eventful
-from desim.worker import Message, Waiting, Worker
+from desim.worker.simulated import Message, Waiting, Worker
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import pytest
 from builders import setting
 from scipy.integrate import quad
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 
 TOLERANCE = 0.01
 

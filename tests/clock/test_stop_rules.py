@@ -96,7 +96,7 @@ def test_a_loss_that_overflows_ends_as_diverged():
 
 
 def simulate_train(stop, step=None, evaluate=None):
-    from desim.simulation import Simulation
+    from desim.engine.simulation import Simulation
 
     method = DSGD | {"step_size": {"kind": "constant", "alpha": 0.1} | (step or {})}
     return Simulation(setting(method, stop=stop, evaluate=evaluate)).run()

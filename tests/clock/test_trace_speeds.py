@@ -10,10 +10,10 @@ import tomli_w
 from builders import setting, simulate
 from clusters import cluster_of, complaint, scenario_table
 
-from desim import cli
+from desim.cli import main as cli
 from desim.clock.stragglers.trace import Trace
+from desim.schema.tables import NumberTable
 from desim.streams import Streams
-from desim.tables import NumberTable
 
 HEADER = "worker,start_s,speed\n"
 

@@ -7,7 +7,7 @@ import pytest
 from builders import setting, simulate, speeds
 
 from desim.algorithms.base import Algorithm
-from desim.worker import Message, Waiting, Worker
+from desim.worker.simulated import Message, Waiting, Worker
 
 
 class Reader(Algorithm):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from builders import label
 
-from desim.registry import members
+from desim.schema.registry import members
 from desim.streams import Streams
 from desim.topologies.base import Graph, Topology
 

@@ -21,9 +21,9 @@ from desim.algorithms.base import Algorithm
 from desim.algorithms.dsgd import DSGD
 from desim.clock.links.dedicated import Dedicated
 from desim.clock.stragglers.uniform_speed import UniformSpeed
+from desim.engine.simulation import Simulation
 from desim.mixings.laplacian import Laplacian
-from desim.setting import Cluster, Evaluate, Network, Setting, Stop
-from desim.simulation import Simulation
+from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.step_sizes.constant import Constant
 from desim.tensors.datasets.base import Data
 from desim.tensors.partitions.base import Partition

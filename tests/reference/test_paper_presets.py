@@ -9,9 +9,9 @@ asynchronous ones 2 % below to 8 % above. With seed 2 every point of every metho
 import pytest
 from shared_data import shared
 
-from desim import scenario
-from desim.setting import Setting
-from desim.simulation import Row, Simulation
+from desim.engine.simulation import Row, Simulation
+from desim.scenario import scenario
+from desim.scenario.setting import Setting
 
 TOLERANCE = 0.03
 

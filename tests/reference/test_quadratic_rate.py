@@ -31,9 +31,9 @@ from torch import Tensor
 from desim.algorithms.quantimed_dsgd import QuanTimedDSGD
 from desim.clock.links.dedicated import Dedicated
 from desim.clock.stragglers.uniform_speed import UniformSpeed
+from desim.engine.simulation import Simulation
 from desim.mixings.uniform import Uniform
-from desim.setting import Cluster, Evaluate, Network, Setting, Stop
-from desim.simulation import Simulation
+from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
 from desim.step_sizes.strongly_convex import StronglyConvex
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from shared_data import shared
 
-from desim import scenario
-from desim.outcome import Outcome
-from desim.setting import Setting
-from desim.simulation import Simulation
+from desim.engine.outcome import Outcome
+from desim.engine.simulation import Simulation
+from desim.scenario import scenario
+from desim.scenario.setting import Setting
 
 
 def setting(preset: str, label: str, **values: object) -> Setting:

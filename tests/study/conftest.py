@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tiny import Call, Ended
 
-from desim import cli
+from desim.cli import main as cli
 
 
 @pytest.fixture

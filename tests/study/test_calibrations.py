@@ -13,7 +13,10 @@ import torch
 from builders import setting, simulate
 from torch import Tensor, nn
 
-from desim.calibration import (
+from desim.clock.hardware import Hardware
+from desim.clock.stragglers.none import NoStragglers
+from desim.errors import ScenarioError
+from desim.measuring.calibration import (
     LADDER,
     Calibration,
     Timed,
@@ -21,11 +24,8 @@ from desim.calibration import (
     default_batches,
     fitted_line,
 )
-from desim.calibration_file import Origin, profile, write
-from desim.clock.hardware import Hardware
-from desim.clock.stragglers.none import NoStragglers
-from desim.errors import ScenarioError
-from desim.scenario import read
+from desim.measuring.profile_file import Origin, profile, write
+from desim.scenario.scenario import read
 from desim.tensors.datasets.base import Data
 from desim.tensors.problem import Problem
 

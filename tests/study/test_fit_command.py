@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from tiny import Call, write
 
-import analysis
-from desim.fitting import fit
-from desim.setting import Cluster
+from desim import analysis
+from desim.measuring.fitting import fit
+from desim.scenario.setting import Cluster
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from tiny import Call, sums, tiny, write
 
 import desim as simulator
-from desim import study
-from desim.outcome import Outcome
-from desim.scenario import Trial
+from desim.engine.outcome import Outcome
+from desim.scenario.scenario import Trial
+from desim.studies import study
 
 CHANGES = {"seeds": [0, 1, 2], "stop.rounds": 200, "evaluate.every_rounds": 20}
 

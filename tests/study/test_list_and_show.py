@@ -12,8 +12,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from tiny import Call
 
-from desim.registry import AXES, Member, find, first_line, members
-from desim.scenario import bundled
+from desim.scenario.scenario import bundled
+from desim.schema.registry import AXES, Member, find, first_line, members
 
 ALL = [pytest.param(axis, kind, id=f"{axis}-{kind}") for axis in AXES for kind in members(axis)]
 #: What is tried for a field without a default that no example of the member fills.

@@ -10,8 +10,8 @@ import pytest
 from shared_data import shared
 from tiny import Call
 
-import analysis
-from desim import scenario
+from desim import analysis
+from desim.scenario import scenario
 
 PAIR = "data/cifar10-binary/cifar10-airplane-automobile.npz"
 PICTURES = "data/imagenet-binary/tiny-imagenet-6class-64x64-jpeg.zip"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from desim import profiles
+from desim.schema import profiles
 
 HARDWARE = {
     "peak_flops_per_s",

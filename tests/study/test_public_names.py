@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import desim
-from desim.registry import Table
+from desim.schema.registry import Table
 
 
 @pytest.mark.parametrize("name", desim.__all__)

@@ -14,7 +14,7 @@ from tiny import sums
 from torch import Tensor, nn
 
 import desim
-from desim import study
+from desim.studies import study
 
 
 class Line(nn.Module):

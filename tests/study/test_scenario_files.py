@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tiny import Call, write
 
-from desim.scenario import Scenario, bundled, read
-from desim.study import prepared
+from desim.scenario.scenario import Scenario, bundled, read
+from desim.studies.study import prepared
 
 RING = "0 1\n1 2  # a comment\n\n2 3\n3 0\n"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny import DROP, Table, put
 
 from desim.errors import ScenarioError
-from desim.scenario import Scenario, bundled, from_table
+from desim.scenario.scenario import Scenario, bundled, from_table
 
 QUICKSTART: Table = tomllib.loads(bundled()["quickstart"].read_text(encoding="utf-8"))
 

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from desim.clock.stragglers.base import StragglerModel
-from desim.fitting import Fit, FittedLaw, fit, intraclass_correlation
-from desim.fitting_laws import LAWS, two_lognormals
+from desim.measuring.fitting import Fit, FittedLaw, fit, intraclass_correlation
+from desim.measuring.laws import LAWS, two_lognormals
 from desim.streams import Streams
 
 N = 20_000

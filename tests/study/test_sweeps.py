@@ -11,7 +11,7 @@ from tiny import tiny
 import desim
 from desim.algorithms.dsgd import DSGD
 from desim.errors import ScenarioError
-from desim.scenario import Trial
+from desim.scenario.scenario import Trial
 
 FAST = {"kind": "dedicated", "bandwidth_bps": 1e6}
 

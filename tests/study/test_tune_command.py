@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from tiny import Call, write
 
-from desim import tuning_work
-from desim.outcome import Outcome
-from desim.simulation import Simulation
+from desim.engine.outcome import Outcome
+from desim.engine.simulation import Simulation
+from desim.tuning import work as tuning_work
 
 SMALL = ("--grid", 3, "--refine", 1, "--jobs", 1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import desim
-from desim.search import Curve, Grid, Objective, Score, score
+from desim.tuning.grid import Curve, Grid, Objective, Score, score
 
 BEST = 2 / (1 / 4 + 1)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tiny import Call, tiny, write
 
-import analysis
 import desim as simulator
+from desim import analysis
 
 
 def test_the_counts_are_those_of_the_partition(tmp_path: Path) -> None:

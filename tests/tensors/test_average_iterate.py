@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from builders import problem, setting
 
-from desim.bundled import BundledSimulation
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.step_sizes.constant import Constant
+from desim.tuning.shared_clock import BundledSimulation
 
 ROUNDS = 12
 PROBLEM = problem(samples=60, parameters=5, samples_per_worker=10, dtype="float64")

@@ -9,7 +9,7 @@ import torch
 from builders import models, setting
 from torch import nn
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.tensors.layers import is_chain
 from desim.tensors.problem import Problem
 

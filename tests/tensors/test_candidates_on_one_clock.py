@@ -12,11 +12,11 @@ from test_batched_equals_one_by_one import CLUSTER, METHODS, UNEQUAL, WORKERS, p
 
 import desim
 from desim.algorithms.base import Algorithm
-from desim.bundled import BundledSimulation
-from desim.candidates import NotOneNumberError
+from desim.engine.simulation import Simulation
 from desim.errors import NonFiniteError
-from desim.simulation import Simulation
 from desim.step_sizes.constant import Constant
+from desim.tuning.candidates import NotOneNumberError
+from desim.tuning.shared_clock import BundledSimulation
 
 STEP_SIZES = [Constant(alpha=0.1), Constant(alpha=0.3, epsilon=0.8), Constant(alpha=1.5)]
 

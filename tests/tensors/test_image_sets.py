@@ -27,7 +27,7 @@ from PIL import Image
 from shared_data import shared
 
 from desim.errors import ScenarioError
-from desim.registry import members
+from desim.schema.registry import members
 from desim.streams import Streams
 from desim.tensors.datasets.base import Dataset, Shape
 from desim.tensors.datasets.cifar10 import CIFAR10

@@ -9,7 +9,7 @@ import pytest
 import torch
 from builders import models, problem, setting, speeds
 
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.streams import Streams
 from desim.tensors.problem import Problem
 

@@ -10,7 +10,7 @@ PROGRAM = """
 import resource
 import numpy as np, torch
 from builders import setting
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.tensors.datasets.base import Data
 from desim.tensors.problem import Problem
 

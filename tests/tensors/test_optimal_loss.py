@@ -7,8 +7,8 @@ from builders import problem, setting
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from desim.engine.simulation import Simulation
 from desim.errors import ModelError
-from desim.simulation import Simulation
 from desim.tensors import optimum
 from desim.tensors.problem import Problem
 

@@ -8,14 +8,14 @@ import torch
 from builders import problem, setting
 
 from desim.algorithms.base import Algorithm
-from desim.simulation import Simulation
+from desim.engine.simulation import Simulation
 from desim.streams import Streams
 from desim.tensors.compressors.low_precision import LowPrecision
 from desim.tensors.kernels import kernels
 from desim.tensors.refs import Draw
 from desim.tensors.samples import Sampler
 from desim.tensors.tape import Tape
-from desim.worker import Waiting, Worker
+from desim.worker.simulated import Waiting, Worker
 
 CPU = torch.device("cpu")
 ASYNC = {"kind": "async-dsgd", "batch": 2}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import simpy
 
-from desim.registry import Member
+from desim.schema.registry import Member
 from desim.streams import Streams
 
 #: When a message departs, has left its link and arrives, in simulated seconds.

@@ -11,14 +11,14 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from desim import profiles
 from desim.clock.links.base import LinkModel, Site
 from desim.clock.regions import Bandwidth, Latency, Regions
 from desim.errors import ScenarioError
-from desim.profiled import Profiled
-from desim.registry import Table
+from desim.schema import profiles
+from desim.schema.profiled import Profiled
+from desim.schema.registry import Table
+from desim.schema.tables import NumberTable
 from desim.streams import Streams
-from desim.tables import NumberTable
 
 
 class LatencyRange(Table):

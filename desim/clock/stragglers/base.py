@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from desim.registry import Member
+from desim.schema.registry import Member
 from desim.streams import Streams
 
 #: Speeds are drawn for so many steps of a worker at a time.

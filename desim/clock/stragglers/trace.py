@@ -11,8 +11,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from desim.clock.stragglers.base import SpeedInTime, StragglerModel
+from desim.schema.tables import NumberTable
 from desim.streams import Streams
-from desim.tables import NumberTable
 
 Steps = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from desim.registry import Member
+from desim.schema.registry import Member
 from desim.tensors.wire import Reader, Writer
 
 Error = Literal["none", "bounded", "relative"]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from desim.registry import Member
+from desim.schema.registry import Member
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import model_validator
 
 from desim.errors import ScenarioError
-from desim.phrases import short
+from desim.schema.phrases import short
 from desim.tensors.datasets import plain_pickle
 from desim.tensors.datasets.images import Header, Images, ImageSet, Part, default_folder
 

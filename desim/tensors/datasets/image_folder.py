@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from desim.errors import ScenarioError
-from desim.phrases import short
+from desim.schema.phrases import short
 from desim.tensors.datasets.images import (
     Header,
     Images,

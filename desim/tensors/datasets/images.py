@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from desim.errors import ScenarioError
-from desim.phrases import short, suggest
+from desim.schema.phrases import short, suggest
 from desim.tensors.datasets.base import Data, Dataset, Shape
 
 Pixels = npt.NDArray[Any]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
-from desim.phrases import short
+from desim.schema.phrases import short
 from desim.tensors.datasets.images import Header, Images, ImageSet, Part
 
 

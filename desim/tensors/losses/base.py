@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from desim.registry import Member
+from desim.schema.registry import Member
 
 
 class Loss(Member):

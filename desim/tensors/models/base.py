@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from desim.registry import Member
+from desim.schema.registry import Member
 from desim.tensors.datasets.base import Shape
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
-from desim.registry import Member
+from desim.schema.registry import Member
 
 
 class Partition(Member):

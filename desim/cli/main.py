@@ -1,0 +1,319 @@
+"""The command line: parse, call, print."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from math import isfinite
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from desim.cli import measure, options
+from desim.errors import DesimError, ScenarioError
+
+if TYPE_CHECKING:
+    from desim.studies import study
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Which decentralized training method reaches the target loss first, on this cluster?",
+)
+
+
+#: The exit code of a program that Ctrl-C ended.
+_INTERRUPTED = 130
+
+
+class Device(StrEnum):
+    """Where tensors live."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+ResultsDir = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]
+NoTrain = Annotated[bool, typer.Option("--no-train", help="The clock alone: no data, no losses.")]
+
+
+@app.command()
+def run(
+    scenario: options.ScenarioName,
+    out: Annotated[
+        Path | None, typer.Option(help="The results folder.", show_default="results/NAME")
+    ] = None,
+    set_: options.Values = None,
+    seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Trials at a time.", show_default="all processors")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Torch threads per trial.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.cpu,
+    no_train: NoTrain = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Run a scenario; trials that are finished in the results folder are kept."""
+    from desim.studies import study
+
+    console = Console(quiet=quiet)
+    with _bar(console) as show:
+        folder = study.run(
+            scenario,
+            out,
+            values=options.values(set_),
+            seeds=options.whole_numbers("--seeds", seeds, "0,1,2"),
+            jobs=jobs,
+            threads=threads,
+            device=device.value,
+            train=not no_train,
+            progress=show,
+        )
+    _report(folder, console)
+
+
+@app.command()
+def tune(
+    scenario: options.ScenarioName,
+    out: Annotated[
+        Path | None, typer.Option(help="The results folder.", show_default="results/NAME-tuning")
+    ] = None,
+    set_: options.Values = None,
+    seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
+    target: Annotated[
+        float | None, typer.Option(metavar="LOSS", help="Least time to this training loss.")
+    ] = None,
+    at: Annotated[
+        float | None, typer.Option(metavar="TIME_S", help="Least training loss at this time.")
+    ] = None,
+    deadline: Annotated[
+        bool, typer.Option("--deadline", help="Search T_d, and compare it with b / E[V].")
+    ] = False,
+    range_: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LOW,HIGH",
+            help="Ends of the grid.",
+            show_default="a factor 16 (T_d: 4) around the scenario's",
+        ),
+    ] = None,
+    grid: Annotated[int, typer.Option(help="Candidates on the grid, per method.")] = 5,
+    refine: Annotated[int, typer.Option(help="More on each side of the best of them.")] = 3,
+    epsilon: Annotated[
+        str | None, typer.Option(help="Consensus steps to cross with the grid, such as 0.5,1.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes at a time.", show_default="all processors")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Torch threads per process.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.cpu,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Find each method's best step size, or deadline; as many candidates for every method."""
+    from desim.cli.tuning_table import print_tuning
+    from desim.tuning.grid import Grid
+    from desim.tuning.search import tuning_plan
+    from desim.tuning.tune import execute
+
+    console = Console(quiet=quiet)
+    low, high = options.numbers("--range", range_, "0.01,10", 2) or (None, None)
+    planned = tuning_plan(
+        scenario,
+        values=options.values(set_),
+        seeds=options.whole_numbers("--seeds", seeds, "0,1,2"),
+        target=target,
+        at=at,
+        grid=Grid(grid, refine, low, high),
+        epsilons=options.numbers("--epsilon", epsilon, "0.5,1"),
+        deadline=deadline,
+    )
+    console.print(escape(str(planned)), soft_wrap=True)
+    with _bar(console) as show:
+        tuning = execute(
+            planned, out, jobs=jobs, threads=threads, device=device.value, progress=show
+        )
+    print_tuning(tuning, deadline, console)
+
+
+@app.command()
+def check(
+    scenario: options.ScenarioName, set_: options.Values = None, no_train: NoTrain = False
+) -> None:
+    """Validate a scenario and print what it amounts to; nothing is written."""
+    from desim.cli.printing import print_plan
+    from desim.studies.plan import plan
+    from desim.studies.study import prepared
+
+    print_plan(plan(prepared(scenario, options.values(set_), None), train=not no_train), Console())
+
+
+@app.command()
+def report(
+    folder: ResultsDir,
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write report/report.html: all in one page.")
+    ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOSS,...", help="Losses of the table.", show_default="a few round ones"
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="What speedups refer to.", show_default="the first"),
+    ] = None,
+) -> None:
+    """Draw the figures of a results folder again and print its table."""
+    targets = options.numbers("--target", target, "1.5,1") or None
+    if not all(map(isfinite, targets or [])):
+        raise ScenarioError(f"--target = {target!r}: must be finite numbers, such as 1.5,1")
+    if not (folder / "candidates.parquet").is_file():
+        _report(folder, Console(), html=html, baseline=baseline, targets=targets)
+        return
+    if html or targets or baseline:
+        raise ScenarioError(
+            f"{folder}: holds a search of `desim tune`, which has no --html, --target or --baseline"
+        )
+    with _analysing() as analysis:
+        drawn = analysis.report_tuning(folder)[0]
+    Console().print(f"figure: {escape(str(drawn))}", soft_wrap=True)
+
+
+@app.command()
+def trace(
+    folder: ResultsDir,
+    trial: Annotated[str, typer.Option(help="A trial's name: its folder below trials/.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file; packed if it ends in .gz.",
+            show_default="DIR/report/trace-TRIAL.json.gz",
+        ),
+    ] = None,
+) -> None:
+    """Write a trial's timeline for ui.perfetto.dev or chrome://tracing."""
+    with _analysing() as analysis:
+        path = analysis.trace(folder, trial, out)
+    Console(soft_wrap=True).print(f"trace: {escape(str(path))}")
+
+
+@app.command("list")
+def list_(
+    axis: Annotated[str | None, typer.Argument(help="algorithms, compressors, ...")] = None,
+) -> None:
+    """List what scenarios can be made of, with a line of help each."""
+    from desim.scenario.catalogue import lists
+
+    console = Console()
+    for name, lines in lists(axis).items():
+        table = RichTable(title=name, title_justify="left", show_header=False, box=None)
+        table.add_column(no_wrap=True, min_width=max(map(len, lines)))
+        table.add_column()
+        for key, line in lines.items():
+            table.add_row(key, escape(line))
+        console.print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A kind, such as quantimed-dsgd; a table; or a profile.")
+    ],
+) -> None:
+    """Show a member's fields with their defaults and where it comes from."""
+    from desim.cli.printing import print_member, print_profile
+    from desim.scenario.catalogue import entries
+
+    for where, entry in entries(name):
+        if isinstance(entry, Path):
+            print_profile(where, name, entry)
+        else:
+            print_member(where, name, entry)
+
+
+app.command()(measure.fit)
+app.command()(measure.calibrate)
+
+
+def main() -> None:
+    """Runs the command line; errors on purpose are one line each and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except DesimError as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        _fail(message())
+    if code == _INTERRUPTED:  # some versions of typer return it, others raise
+        print("desim: interrupted; the same command goes on where it stopped", file=sys.stderr)
+    sys.exit(code)
+
+
+def _fail(text: str) -> NoReturn:
+    for line in text.splitlines():
+        print(f"desim: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[["study.Progress"], None]]:
+    """A bar, and what moves it."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=console.quiet,
+    ) as bar:
+
+        def show(now: "study.Progress") -> None:
+            text = f"trials {now.done}/{now.trials}, simulated"
+            task = bar.task_ids[0] if bar.task_ids else bar.add_task(text, total=1.0)
+            bar.update(task, completed=now.share, description=text)
+
+        yield show
+
+
+@contextmanager
+def _analysing() -> Iterator[ModuleType]:
+    """The analysis, with its errors told as ours."""
+    from desim import analysis  # seaborn takes a second to import
+
+    try:
+        yield analysis
+    except analysis.ResultsError as error:
+        raise DesimError(str(error)) from None
+
+
+def _report(
+    folder: Path,
+    console: Console,
+    *,
+    html: bool = False,
+    baseline: str | None = None,
+    targets: list[float] | None = None,
+) -> None:
+    with _analysing() as analysis:
+        paths = (analysis.web_report if html else analysis.report)(folder, baseline, targets)
+        console.print(analysis.summary_table(analysis.summary(folder, baseline, targets)))
+    console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
+    if html:
+        console.print(f"page: {escape(str(paths[0]))}")

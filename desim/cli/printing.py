@@ -1,0 +1,98 @@
+"""What `desim check` and `desim show` print."""
+
+import inspect
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from desim.schema.registry import Table, type_name
+from desim.studies.plan import MethodPlan, Plan
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Prints what a scenario amounts to."""
+    low, mean, high = plan.degrees
+    held = f", {plan.samples_per_worker} samples each" if plan.samples_per_worker else ""
+    points = f"{plan.points} points x " if plan.points > 1 else ""
+    less = f" - {plan.beginnings} that are beginnings of longer ones" if plan.beginnings else ""
+    facts = RichTable(show_header=False, box=None)
+    rows = {
+        plan.name: f"{plan.trials} trials = {points}{len(plan.methods)} methods x "
+        f"{plan.seeds} seeds{less}",
+        "workers": f"{plan.workers}{held}; E[V] = {plan.mean_speed_sps:g} samples/s",
+        "model": f"{plan.parameters:,} parameters",
+        "graph": f"connected, {plan.edges:,} {'directed ' if plan.directed else ''}links, degree "
+        f"{low} to {high}, mean {mean:.1f}",
+        "W": f"rows sum to 1 within {plan.row_sum_error:.1e}, columns within "
+        f"{plan.column_sum_error:.1e}",
+        "": _spectrum(plan),
+    }
+    for key, value in rows.items():
+        facts.add_row(key, value)
+    console.print(facts)
+    table = RichTable(box=None)
+    table.add_column("method", overflow="fold")
+    for column in ("alpha", "epsilon", "message", "its time", "mean round"):
+        table.add_column(column, justify="right")
+    for method in plan.methods:
+        table.add_row(*_method_row(method))
+    console.print(table)
+    for method in plan.methods:
+        for key, value in method.details.items():
+            console.print(f" {escape(method.label)}: {key} = {value}")
+    rounds = min(method.rounds for method in plan.methods)
+    console.print(f" mean round: simulated, {rounds} rounds of the clock alone, first seed")
+
+
+def _spectrum(plan: Plan) -> str:
+    if plan.spectral_gap is None:
+        return "eigenvalues not computed for so many workers"
+    if plan.eigenvalues is None:
+        return f"spectral gap {plan.spectral_gap:.4f}"
+    second, last = plan.eigenvalues
+    return f"lambda_2 {second:.4f}, lambda_n {last:.4f}, spectral gap {plan.spectral_gap:.4f}"
+
+
+def _method_row(method: MethodPlan) -> list[str]:
+    low, high = method.message_s
+    return [
+        escape(method.label),
+        f"{method.alpha:.4g}",
+        f"{method.epsilon:.4g}",
+        f"{method.message_bits:,} bits",
+        f"{low:.4g} s" if low == high else f"{low:.4g} to {high:.4g} s",
+        f"{method.round_s:.4g} s",
+    ]
+
+
+def print_profile(where: str, name: str, path: Path) -> None:
+    """Prints a profile as it stands in its file, with the sources of its numbers."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{name}[/bold] ({where})\n")
+    console.print(escape(path.read_text(encoding="utf-8")))
+
+
+def print_member(axis: str, kind: str, cls: type[Table]) -> None:
+    """Prints a member's or a table's documentation and its fields."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{kind}[/bold] ({axis})\n")
+    module = inspect.getmodule(cls)
+    texts = [inspect.getdoc(module)] if axis != "table" else []
+    texts.append(inspect.getdoc(cls))
+    for base in cls.__mro__[1:]:  # what a base says of the fields that it adds
+        if issubclass(base, Table):
+            _, heading, fields = inspect.cleandoc(base.__doc__ or "").partition("\nAttributes:\n")
+            texts += [heading.strip() + "\n" + fields] if heading else []
+    for text in texts:
+        console.print(escape(text or ""), end="\n\n")
+    table = RichTable("field", "type", "default", box=None)
+    for name, field in cls.model_fields.items():
+        default = (
+            "required"
+            if field.is_required()
+            else repr(field.get_default(call_default_factory=True))
+        )
+        table.add_row(name, escape(type_name(field.annotation, field.metadata)), escape(default))
+    console.print(table)

@@ -1,0 +1,1 @@
+"""One trial: built, run on the clock, evaluated, stopped."""

@@ -1,0 +1,1 @@
+"""Measurements of real machines: straggler laws and hardware profiles made of them."""

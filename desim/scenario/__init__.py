@@ -1,0 +1,1 @@
+"""The tables of a scenario: read, checked, changed by dotted keys."""

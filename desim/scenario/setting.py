@@ -1,0 +1,249 @@
+"""The tables of a scenario that say where and how long: and all that one trial depends on."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+
+from desim.algorithms.base import Algorithm
+from desim.clock.faults import Faults
+from desim.clock.fleet import Fleet, Group
+from desim.clock.hardware import Cost, Hardware, Timing
+from desim.clock.links.base import LinkModel
+from desim.clock.stragglers.base import StragglerModel
+from desim.clock.stragglers.none import NoStragglers
+from desim.errors import ScenarioError
+from desim.mixings.base import Mixing, Weights
+from desim.mixings.metropolis import Metropolis
+from desim.schema.registry import Table
+from desim.streams import Streams
+from desim.tensors.problem import Problem
+from desim.topologies.base import Graph, Topology
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+_MOST_WORKERS = 1_000_000
+
+
+def _listed(value: object) -> object:
+    """One table of hardware is a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class Cluster(Table):
+    """The workers.
+
+    Attributes:
+        workers: how many, from 2 to a million; left out, as many as `hardware` counts.
+        hardware: their machines, one table or a list with a count each, given to the workers in
+            turn; left out, one sample per second, so that the speeds of `stragglers` are samples/s.
+        stragglers: how the speed of each varies.
+        server: the machine of the server, for methods that have one: its access link counts, and
+            with `charge_memory` its memory. Left out, its link is as the network's `link` says. It
+            never fails.
+        charge_memory: whether compressing and averaging take time, that in which the bytes they
+            read and write pass through the machine's memory: little beside a gradient.
+    """
+
+    workers: Annotated[int, Field(ge=2, le=_MOST_WORKERS)] | None = None
+    hardware: Annotated[tuple[Hardware, ...], BeforeValidator(_listed), Field(strict=False)] = ()
+    stragglers: StragglerModel = NoStragglers()
+    server: Hardware | None = None
+    charge_memory: bool = False
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if not self.hardware and "stragglers" not in self.model_fields_set:
+            raise ValueError(
+                "needs hardware (such as {speed_sps = 50.0}) or stragglers, to say how fast it is"
+            )
+        counts = [machine.count for machine in self._machines()]
+        if self.workers is None and None in counts:
+            raise ValueError("needs workers, or a count in each table of hardware")
+        if None in counts and len(counts) > 1:
+            raise ValueError(
+                f"hardware.{counts.index(None)}.count = None: must be given, as there are several"
+            )
+        counted = sum(count or 0 for count in counts)
+        if self.workers is not None and counted not in (0, self.workers):
+            raise ValueError(
+                f"workers = {self.workers}: the counts of hardware add up to {counted}; must be as "
+                "many, or leave workers out"
+            )
+        if not 2 <= self.size <= _MOST_WORKERS:
+            raise ValueError(
+                f"workers = {self.size}: the counts of hardware add up to that; must be from 2 to "
+                f"{_MOST_WORKERS:,}"
+            )
+        if self.charge_memory:
+            for place, machine in enumerate(self._machines()):
+                if machine.resolved().memory_bytes_per_s is None:
+                    raise ValueError(
+                        f"charge_memory = true: needs memory_bytes_per_s in hardware.{place}"
+                    )
+        if self.server is not None and (self.server.count or self.server.stragglers):
+            raise ValueError("server: has neither a count nor stragglers; it computes no gradients")
+        for key, model in self._straggler_models():
+            try:
+                model.check(self.size)
+            except ValueError as error:
+                raise ValueError(f"{key}.{error}") from None
+        return self
+
+    def _machines(self) -> tuple[Hardware, ...]:
+        return self.hardware or (Hardware(speed_sps=1.0),)
+
+    def _straggler_models(self) -> list[tuple[str, StragglerModel]]:
+        own = [machine.resolved().stragglers for machine in self._machines()]
+        found = [(f"hardware.{k}.stragglers", model) for k, model in enumerate(own) if model]
+        return [*found, ("stragglers", self.stragglers)]
+
+    @property
+    def size(self) -> int:
+        """The number of workers."""
+        return self.workers or sum(machine.count or 0 for machine in self._machines())
+
+    def needs_cost(self) -> bool:
+        """Whether a machine's time depends on what the model costs."""
+        return any(machine.resolved().speed_sps is None for machine in self._machines())
+
+    def fleet(self, cost: Cost | None) -> Fleet:
+        """The workers' machines with their speeds, for a model of this cost."""
+        return Fleet(
+            [(machine, machine.count or self.size) for machine in self._machines()],
+            self.stragglers,
+            cost,
+        )
+
+
+class Network(Table):
+    """What connects the workers.
+
+    Attributes:
+        topology: who sends to whom.
+        mixing: the weights of the average.
+        link: how a message travels.
+    """
+
+    topology: Topology
+    mixing: Mixing
+    link: LinkModel
+
+    def weights(
+        self, workers: int, streams: Streams, algorithm: Algorithm | None = None
+    ) -> Weights:
+        """The graph and its mixing matrix; an algorithm may have its own.
+
+        Raises:
+            ScenarioError: there is no such graph, or the links don't fit it.
+        """
+        if algorithm is not None and algorithm.has_server:
+            return self._linked_to_a_server(workers)
+        topology, mixing = self.topology, self.mixing
+        if algorithm is not None:
+            topology, mixing = algorithm.topology or topology, algorithm.mixing or mixing
+        weights = mixing.build(topology.build(workers, streams.generator("graph")))
+        self.link.check([row.tolist() for row in weights.graph.targets])
+        return weights
+
+    def _linked_to_a_server(self, workers: int) -> Weights:
+        server = np.array([workers])
+        graph = Graph((*[server] * workers, np.arange(workers)))
+        self.link.check([row.tolist() for row in graph.targets])
+        return Metropolis().build(graph)
+
+
+class Stop(Table):
+    """When a trial ends: at the first of these that is reached.
+
+    Attributes:
+        time_s: simulated seconds.
+        rounds: mean number of local steps per worker.
+        steps: local steps over all workers.
+        target_train_loss: training loss of the mean model, looked at when it is evaluated.
+    """
+
+    time_s: Positive | None = None
+    rounds: Count | None = None
+    steps: Count | None = None
+    target_train_loss: float | None = None
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.time_s is None and self.rounds is None and self.steps is None:
+            raise ValueError(
+                "must have time_s, rounds or steps, since a target loss may never be reached"
+            )
+        return self
+
+
+class Evaluate(Table):
+    """When the mean model is evaluated, besides the beginning and the end; and which.
+
+    Attributes:
+        every_s: simulated seconds between evaluations.
+        every_rounds: mean local steps between evaluations.
+        iterate: "last" (the workers' models as they are) or "average" (of each worker the mean of
+            its models after steps 1 to t, which theorems for convex losses speak of).
+            Gradient norm and consensus error are then those of these means, too.
+        optimum: also find the smallest training loss, by L-BFGS: `optimal_loss` in each trial's
+            manifest. The report then draws how far the losses are from it. Not done by `tune`.
+    """
+
+    every_s: Positive | None = None
+    every_rounds: Count | None = None
+    iterate: Literal["last", "average"] = "last"
+    optimum: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.every_s is None) == (self.every_rounds is None):
+            raise ValueError(
+                f"every_s = {self.every_s}, every_rounds = {self.every_rounds}: give exactly one"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that one trial depends on besides the machine."""
+
+    problem: Problem
+    cluster: Cluster
+    network: Network
+    stop: Stop
+    evaluate: Evaluate
+    algorithm: Algorithm
+    seed: int
+    faults: Faults | None = None
+
+    def fleet(self, streams: Streams) -> Fleet:
+        """The workers' machines; the model's cost is counted where one depends on it."""
+        cost = self.problem.cost(streams) if self.cluster.needs_cost() else None
+        return self.cluster.fleet(cost)
+
+    def machines(self, fleet: Fleet) -> list[Group]:
+        """The machine of each worker, and of the server where there is one."""
+        if not self.algorithm.has_server:
+            return fleet.workers()
+        hardware = (self.cluster.server or Hardware(speed_sps=1.0)).resolved()
+        return [*fleet.workers(), Group(hardware, 1, Timing(0.0, 1.0), NoStragglers())]
+
+    def weights(self, streams: Streams) -> Weights:
+        """The graph that the algorithm runs on, and its mixing matrix.
+
+        Raises:
+            ScenarioError: there is none, or the algorithm can't run on it.
+        """
+        algorithm = self.algorithm
+        weights = self.network.weights(self.cluster.size, streams, algorithm)
+        if algorithm.averages and not algorithm.has_server and not weights.doubly_stochastic:
+            mixing = (algorithm.mixing or self.network.mixing).table()
+            raise ScenarioError(
+                f"algorithms.{algorithm.name}: needs a W whose rows and columns sum to 1, which "
+                f"mixing = {mixing} doesn't give on this graph; take another mixing, or a "
+                "push-sum method such as sgp"
+            )
+        return weights

@@ -1,0 +1,1 @@
+"""What tables, axes, files and messages are made of."""

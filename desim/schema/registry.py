@@ -1,0 +1,375 @@
+"""Members of the axes of variation, and the tables of a scenario that describe them.
+
+An axis is a folder (`desim/algorithms`, `desim/tensors/compressors`, ...): a base class and one
+small file a member. A member is a frozen pydantic model: its fields *are* its table in the
+scenario. In a scenario it is written `{kind = "ring"}`, or just `"ring"` where every field has a
+default, or `{kind = "my_package.my_module:MyRing"}` for a class of one's own.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeGuard,
+    Union,
+    get_args,
+    get_origin,
+)
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
+
+from desim.errors import ScenarioError
+from desim.schema.phrases import short, spelled, suggest, unit_hint, unit_of
+
+AXES: dict[str, str] = {
+    "algorithms": "desim.algorithms",
+    "step-sizes": "desim.step_sizes",
+    "compressors": "desim.tensors.compressors",
+    "datasets": "desim.tensors.datasets",
+    "partitions": "desim.tensors.partitions",
+    "models": "desim.tensors.models",
+    "losses": "desim.tensors.losses",
+    "topologies": "desim.topologies",
+    "mixings": "desim.mixings",
+    "stragglers": "desim.clock.stragglers",
+    "links": "desim.clock.links",
+}
+
+
+class Table(BaseModel):
+    """A table of the scenario: frozen, strict about types, refuses keys that it doesn't know."""
+
+    # A class of the user's own may say `random = False` without an annotation.
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        ignored_types=(bool, str),
+    )
+
+    def table(self) -> dict[str, Any]:
+        """The table with plain values only, without the fields that are None."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys_only(cls, table: object) -> object:
+        """Refuses unknown keys with a word on the known ones, which pydantic's own rule lacks."""
+        if isinstance(table, dict):
+            unknown = [
+                _detail(key, value, f"unknown key; {unit_hint(key)}{suggest(key, known)}")
+                for key, value in table.items()
+                if key not in (known := list(cls.model_fields))
+            ]
+            if unknown:
+                raise NestedError(unknown, cls)
+        return table
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Table):
+        return value.table()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return getattr(value, "__qualname__", "code") if callable(value) else value
+
+
+class NestedError(ValueError):
+    """What is wrong inside a table of type `cls`; `explain` puts the outer key in front."""
+
+    def __init__(self, details: list[ErrorDetails], cls: type[Table]) -> None:
+        super().__init__(details[0]["msg"])
+        self.details, self.cls = details, cls
+
+
+def _detail(key: object, value: object, rule: str) -> ErrorDetails:
+    return {"type": "rule", "loc": (str(key),), "msg": rule, "input": value}
+
+
+class Member(Table):
+    """Base of everything that a scenario picks by `kind`.
+
+    The base of an axis sets `axis`; a member that comes with desim sets `kind`, and `examples`
+    where a field has no default: tables (without kind) that the conformance tests try.
+    """
+
+    axis: ClassVar[str]
+    kind: ClassVar[str]
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+
+    @classmethod
+    def is_base(cls) -> bool:
+        """Whether this class is the base of its axis rather than a member."""
+        return "axis" in cls.__dict__
+
+    @classmethod
+    def from_object(cls, value: object) -> Self | None:
+        """A member made from an object that is not one (an nn.Module, say), or None."""
+        return None
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The member that a scenario's table, a bare kind or an object stands for.
+
+        Raises:
+            ValueError: no such kind, or a table that breaks a member's rules (NestedError).
+        """
+        if isinstance(value, cls):
+            return value
+        made = cls.from_object(value)
+        if made is not None:
+            return made
+        table = {"kind": value} if isinstance(value, str) else value
+        if not isinstance(table, dict):
+            raise ValueError(f"must be a table such as {{kind = {example(cls.axis)!r}}}")
+        if "kind" not in table:
+            raise ValueError(f"needs a kind: one of {', '.join(kinds(cls.axis))}")
+        member = find(cls.axis, table["kind"])
+        if not issubclass(member, cls):
+            raise ValueError(f"{table['kind']!r} is no member of {cls.axis}")
+        try:
+            return member.model_validate({k: v for k, v in table.items() if k != "kind"})
+        except ValidationError as error:
+            raise NestedError(error.errors(), member) from None
+
+    def table(self) -> dict[str, Any]:
+        """The member as a table of the scenario, without the fields that are None."""
+        cls = type(self)
+        kind = cls.__dict__.get("kind", f"{cls.__module__}:{cls.__qualname__}")
+        return {"kind": kind, **super().table()}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        if not cls.is_base():
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            cls.parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda member: member.table()
+            ),
+        )
+
+
+def members(axis: str) -> dict[str, type[Member]]:
+    """The members of an axis that come with desim, by kind, in alphabetical order.
+
+    Raises:
+        ScenarioError: there is no such axis.
+    """
+    if axis not in AXES:
+        raise ScenarioError(f"{axis!r}: no such list; {suggest(axis, list(AXES))}")
+    package = importlib.import_module(AXES[axis])
+    found: dict[str, type[Member]] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{info.name}")
+        for _, cls in inspect.getmembers(module, _is_member):
+            if cls.__module__ == module.__name__ and "kind" in cls.__dict__:
+                found[cls.kind] = cls
+    return dict(sorted(found.items()))
+
+
+def _is_member(value: object) -> TypeGuard[type[Member]]:
+    return inspect.isclass(value) and issubclass(value, Member)
+
+
+def kinds(axis: str) -> list[str]:
+    """The kinds of an axis that come with desim."""
+    return list(members(axis))
+
+
+def example(axis: str) -> str:
+    """One kind of an axis, for messages."""
+    return kinds(axis)[0]
+
+
+def find(axis: str, kind: object) -> type[Member]:
+    """The class behind a kind, or behind "package.module:Class".
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not isinstance(kind, str):
+        raise ValueError(f"kind = {kind!r}: must be a string, one of {', '.join(kinds(axis))}")
+    if ":" in kind:
+        return _load(kind)
+    known = members(axis)
+    if kind not in known:
+        raise ValueError(f"kind = {kind!r}: no such kind; {suggest(kind, list(known))}")
+    return known[kind]
+
+
+def _load(path: str) -> type[Member]:
+    """The user's class named "package.module:Class"; the working folder is searched as well."""
+    module_name, _, class_name = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    key = f"kind = {path!r}"
+    try:
+        loaded = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # whatever the user's module does while it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"{key}: can't be imported ({reason}{_where(error)}); the form is "
+            "package.module:Class, found from the working folder or the installed packages"
+        ) from None
+    if not _is_member(loaded):
+        raise ValueError(f"{key}: must be a class derived from a base class of desim")
+    if missing := sorted(loaded.__abstractmethods__):
+        raise ValueError(f"{key}: can't be used yet; it must define {', '.join(missing)}")
+    return loaded
+
+
+def _where(error: Exception) -> str:
+    """', file:line' of the line in a user's module that went wrong."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = ("<", __file__, importlib.__file__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(ours)]
+    return f", {theirs[0].filename}:{theirs[0].lineno}" if theirs else ""
+
+
+def explain(error: ValidationError, cls: type[Table], prefix: str = "") -> Iterator[str]:
+    """One line for each thing that is wrong: the key, the value, the rule and a way out.
+
+    Args:
+        error: what pydantic found.
+        cls: the type of the table that was validated.
+        prefix: the dotted key of the table that was validated.
+    """
+    yield from _explain(error.errors(), cls, prefix)
+
+
+def _explain(details: list[ErrorDetails], cls: type[Table], prefix: str) -> Iterator[str]:
+    said = set()
+    for detail in details:
+        path, meant = _path(detail, cls)
+        key = ".".join([*([prefix] if prefix else []), *path])
+        nested = detail.get("ctx", {}).get("error")
+        if isinstance(nested, NestedError):
+            yield from _explain(nested.details, nested.cls, key)
+        elif meant and key not in said:
+            said.add(key)
+            yield _line(key, detail)
+
+
+def _path(detail: ErrorDetails, cls: type[Table]) -> tuple[list[str], bool]:
+    """The keys that lead to a value from a table, and whether the error is worth telling.
+
+    Of a field that takes a number or a table, pydantic tells what is wrong with the value as either
+    of them, and puts the type's name among the keys. Of a list with a bad item it also tells that
+    the list is too short without it.
+    """
+    if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+        return [], False
+    keys: list[str] = []
+    expected: Any = cls
+    meant = True
+    for depth, part in enumerate(detail["loc"], 1):
+        expected = _bare(expected)
+        if get_origin(expected) in (Union, UnionType):
+            branches = {getattr(_bare(b), "__name__", ""): _bare(b) for b in get_args(expected)}
+            expected = branches.get(str(part))
+            as_table, inside = _is_table(expected), depth < len(detail["loc"])
+            meant = inside or (
+                detail["type"] != "model_type" if as_table else type(detail["input"]) is not dict
+            )
+            continue
+        keys.append(spelled(str(part)))
+        if _is_table(expected):
+            field = expected.model_fields.get(str(part))
+            expected = field and field.annotation
+        else:
+            expected = next(iter(get_args(expected)), None) if isinstance(part, int) else None
+    return keys, meant
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without its rules, and without None."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [part for part in get_args(annotation) if part is not NoneType]
+        return _bare(parts[0]) if len(parts) == 1 else annotation
+    return annotation
+
+
+def _is_table(value: object) -> TypeGuard[type[Table]]:
+    return inspect.isclass(value) and issubclass(value, Table)
+
+
+def _line(key: str, detail: ErrorDetails) -> str:
+    value, name = detail["input"], key.rpartition(".")[2]
+    match detail["type"]:
+        case "missing":
+            return f"{key}: is missing from {short(value)}"
+        case "value_error":
+            text = str(detail["ctx"]["error"])
+            if re.match(r"[\w.]+ = ", text):  # the message names the field itself
+                return f"{key}.{text}" if key else text
+            return f"{key} = {short(value)}: {text}"
+        case "tuple_type" | "list_type":
+            rule = "must be a list"
+        case "dict_type" | "model_type":
+            rule = "must be a table"
+        case "too_short":
+            least = detail["ctx"]["min_length"]
+            rule = f"must have at least {least} item{'s' if least > 1 else ''}"
+        case _:
+            rule = detail["msg"].replace("Input should be", "must be")
+    unit = "" if rule.endswith("?") or "; " in rule else unit_of(name)
+    return f"{key} = {short(value)}: {rule[0].lower()}{rule[1:]}{unit}"
+
+
+def first_line(cls: Callable[..., Any]) -> str:
+    """The first line of a docstring: what `desim list` prints."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def type_name(annotation: Any, rules: Sequence[object] = ()) -> str:
+    """A field's type and its rules in words, for `desim show`."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_name(parts[0], parts[1:])
+    if origin is Literal:
+        return " or ".join(repr(part) for part in parts)
+    if origin in (Union, UnionType):
+        return " or ".join(type_name(part) for part in parts if part is not NoneType)
+    if origin in (tuple, list):
+        return f"list of {type_name(parts[0])}"
+    if inspect.isclass(annotation) and issubclass(annotation, Member) and annotation.is_base():
+        return f"one of {annotation.axis}"
+    name = getattr(annotation, "__name__", str(annotation))
+    limits = [
+        f"{sign} {getattr(rule, attribute)}"
+        for rule in _flat(rules)
+        for attribute, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+        if getattr(rule, attribute, None) is not None
+    ]
+    return " ".join([name, ", ".join(limits)]) if limits else name
+
+
+def _flat(rules: Sequence[object]) -> Iterator[object]:
+    """Rules with those inside a pydantic Field spread out."""
+    for rule in rules:
+        yield from getattr(rule, "metadata", [rule])

@@ -1,0 +1,170 @@
+"""What a scenario amounts to, before it is run: what `desim check` prints."""
+
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+import simpy
+import torch
+
+from desim.clock.fleet import Fleet
+from desim.engine.simulation import Simulation
+from desim.engine.wiring import site
+from desim.scenario.scenario import Scenario
+from desim.scenario.setting import Setting, Stop
+from desim.streams import Streams
+from desim.tensors.compressors.base import Compressor
+from desim.tensors.compressors.none import NoCompressor
+from desim.tensors.plane import Sized
+
+#: Expected round times are simulated with the clock alone, over so many rounds ...
+_ROUNDS = 200
+
+#: ... or fewer, so that no more than so many messages are sent.
+_MESSAGES = 200_000
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """What one algorithm does.
+
+    Attributes:
+        label: its name.
+        alpha, epsilon: its step sizes.
+        compressor: its kind of compressor.
+        message_bits: the size of one message.
+        message_s: the shortest and the longest time of one message on an idle link.
+        round_s: the mean time of a round (local step), simulated over `rounds` rounds; inf where
+            no worker ends any.
+        rounds: see round_s.
+        details: what the algorithm says of itself, T_d for one.
+    """
+
+    label: str
+    alpha: float
+    epsilon: float
+    compressor: str
+    message_bits: int
+    message_s: tuple[float, float]
+    round_s: float
+    rounds: int
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a scenario amounts to, at the first point of its sweep and for its first seed.
+
+    Attributes:
+        name, trials, points, seeds, workers: what is run.
+        beginnings: how many trials are left out, as they are the beginnings of longer ones.
+        parameters: the model's size.
+        samples_per_worker: how many training samples each worker holds; 0 without training.
+        mean_speed_sps: E[V] in samples/s.
+        edges: links of the graph, both directions as one unless it is directed.
+        directed: whether it is.
+        degrees: smallest, mean and largest degree.
+        row_sum_error, column_sum_error: how far W is from averaging, at the worst place.
+        eigenvalues, spectral_gap: of W: lambda_2 and lambda_n, the second largest and the smallest,
+            and 1 - max(|lambda_2|, |lambda_n|); None where the graph is too large for them, and
+            the eigenvalues where W isn't symmetric.
+        methods: each algorithm's own.
+    """
+
+    name: str
+    trials: int
+    beginnings: int
+    points: int
+    seeds: int
+    workers: int
+    parameters: int
+    samples_per_worker: int
+    mean_speed_sps: float
+    edges: int
+    directed: bool
+    degrees: tuple[int, float, int]
+    row_sum_error: float
+    column_sum_error: float
+    eigenvalues: tuple[float, float] | None
+    spectral_gap: float | None
+    methods: tuple[MethodPlan, ...]
+
+
+def plan(scenario: Scenario, *, train: bool = True) -> Plan:
+    """Checks a scenario by building it, and tells what it amounts to.
+
+    Args:
+        scenario: the scenario.
+        train: False leaves the data alone, as `desim run --no-train` does.
+
+    Raises:
+        ScenarioError, ModelError: it can't be run.
+    """
+    trials, points = list(scenario.trials()), scenario.points()
+    setting = trials[0].setting
+    streams = Streams(setting.seed)
+    problem, workers = setting.problem, setting.cluster.size
+    samples = 0
+    if train:
+        samples = len(problem.task(workers, streams, torch.device("cpu")).shards[0])
+    weights = setting.network.weights(workers, streams)
+    matrix, degrees = weights.matrix(), weights.graph.degrees
+    layers = problem.layers(streams)
+    fleet = setting.fleet(streams)
+    first = scenario.with_values(points[0])
+    return Plan(
+        name=scenario.name,
+        trials=len(trials),
+        beginnings=len(points) * len(scenario.algorithms) * len(scenario.seeds) - len(trials),
+        points=len(points),
+        seeds=len(scenario.seeds),
+        workers=workers,
+        parameters=sum(layers),
+        samples_per_worker=samples,
+        mean_speed_sps=fleet.mean_speed_sps(),
+        edges=int(degrees.sum()) // (1 if weights.graph.directed else 2),
+        directed=weights.graph.directed,
+        degrees=(int(degrees.min()), float(degrees.mean()), int(degrees.max())),
+        row_sum_error=float(abs(matrix.sum(axis=1) - 1).max()),
+        column_sum_error=float(abs(matrix.sum(axis=0) - 1).max()),
+        eigenvalues=weights.eigenvalues(),
+        spectral_gap=weights.spectral_gap(),
+        methods=tuple(
+            _method(replace(setting, algorithm=algorithm), fleet, streams, layers)
+            for algorithm in first.algorithms
+        ),
+    )
+
+
+def _method(
+    setting: Setting, fleet: Fleet, streams: Streams, layers: tuple[int, ...]
+) -> MethodPlan:
+    algorithm = setting.algorithm
+    algorithm.check(fleet)
+    compressor: Compressor = getattr(algorithm, "compressor", NoCompressor())
+    sized = Sized(layers)
+    bits = algorithm.message_bits(lambda used: sized(used)[1], setting.cluster.size)[0]
+    graph = setting.weights(streams).graph
+    where = site(setting, graph, fleet, streams, simpy.Environment())
+    alpha, epsilon = algorithm.step_size.at(setting.stop.rounds)
+    rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in where.targets)))
+    return MethodPlan(
+        label=algorithm.name,
+        alpha=alpha,
+        epsilon=epsilon,
+        compressor=str(compressor.table()["kind"]),
+        message_bits=bits,
+        message_s=setting.network.link.times_s(where, bits),
+        round_s=_round_s(setting, rounds),
+        rounds=rounds,
+        details=algorithm.plan(fleet),
+    )
+
+
+def _round_s(setting: Setting, rounds: int) -> float:
+    """The mean time of a round; the step sizes' horizon doesn't matter to the clock."""
+    clock = replace(setting, stop=Stop(rounds=rounds))
+    outcome = Simulation(clock, train=False).run()
+    if not outcome.rows[-1].steps:
+        return inf
+    return outcome.time_s * setting.cluster.size / outcome.rows[-1].steps

@@ -1,0 +1,274 @@
+"""Runs all trials of a scenario, in parallel, into a results folder."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any, Protocol
+
+import loky
+import numpy as np
+import torch
+
+from desim.engine.collecting import rarely_collecting
+from desim.engine.outcome import Outcome
+from desim.engine.simulation import Simulation
+from desim.errors import ScenarioError, SimulationError
+from desim.scenario.scenario import Scenario, Trial, read
+from desim.schema.paths import anchored
+from desim.streams import Streams
+from desim.studies.folder import ResultsFolder
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        trials: how many there are.
+        done: how many are finished.
+        share: the share of all simulated time (or rounds) that is done, 0 to 1.
+    """
+
+    trials: int
+    done: int
+    share: float
+
+
+def run(
+    scenario: Scenario | str | Path,
+    out: str | Path | None = None,
+    *,
+    values: dict[str, Any] | None = None,
+    seeds: list[int] | None = None,
+    jobs: int | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    train: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Runs a scenario: what `desim run` does.
+
+    Args:
+        scenario: the scenario, its file, or the name of one that comes with desim.
+        out: the results folder; left out, results/NAME. Trials that are finished there are kept.
+        values: other values at dotted keys, such as {"cluster.workers": 100}.
+        seeds: instead of the scenario's.
+        jobs: trials that run at the same time, each in a process of its own; left out, one per
+            processor.
+        threads: torch threads per trial.
+        device: "cpu" or "cuda".
+        train: False runs the clock alone, without data and gradients.
+        progress: called several times a second.
+
+    Returns:
+        The results folder; `analysis.load` reads it.
+
+    Raises:
+        ScenarioError, ModelError, ResultsError, SimulationError: see desim.errors.
+    """
+    scenario = prepared(scenario, values, seeds)
+    check_counts(jobs=jobs, threads=threads)
+    check_device(device)
+    trials = list(scenario.trials())
+    check_buildable(trials, train=train)
+    options = {"train": train, "device": device, "threads": threads}
+    folder = ResultsFolder(Path(out or Path("results") / scenario.name), scenario, options)
+    with folder.claimed():
+        missing = [trial for trial in trials if not folder.finished(trial)]
+        most = min(jobs or os.cpu_count() or 1, len(missing))
+        report = Report(progress, len(trials), len(trials) - len(missing))
+        with report.shared() as shares:
+            work = [_Work(folder, trial, i, shares, options) for i, trial in enumerate(missing)]
+            work_through(work, most, report)
+        folder.complete(trials, scenario)
+    return folder.path
+
+
+def prepared(
+    scenario: Scenario | str | Path, values: dict[str, Any] | None, seeds: list[int] | None
+) -> Scenario:
+    """The scenario with other values and seeds.
+
+    Raises:
+        ScenarioError: it breaks a rule.
+    """
+    if not isinstance(scenario, Scenario):
+        scenario = read(scenario)
+    changes = {**(values or {}), **({"seeds": list(seeds)} if seeds is not None else {})}
+    return scenario.with_values(anchored(changes, Path.cwd()))
+
+
+def check_device(device: str) -> None:
+    """Raises ScenarioError where torch can't use the device."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ScenarioError(f"--device = {device}: torch can't use it here ({reason})") from None
+
+
+def check_counts(**counts: int | None) -> None:
+    """Raises ScenarioError where an option that counts something is less than 1."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ScenarioError(f"--{name} = {count}: must be at least 1")
+
+
+def check_buildable(trials: list[Trial], *, train: bool) -> None:
+    """Builds each sweep point's graph and problem once, so that a bad one stops a run early."""
+    for point in {repr(trial.point): trial for trial in trials}.values():
+        setting, streams = point.setting, Streams(point.setting.seed)
+        with rarely_collecting(setting.cluster.size):
+            setting.network.weights(setting.cluster.size, streams)
+        fleet = setting.fleet(streams)
+        for trial in trials:
+            if trial.point == point.point:
+                trial.setting.algorithm.check(fleet)
+        if train:
+            setting.problem.task(setting.cluster.size, streams, torch.device("cpu"))
+        else:
+            setting.problem.parameters(streams)  # the clock needs the model's size
+
+
+def simulate(trial: Trial, **options: Any) -> Outcome:
+    """Runs one trial in this process and writes nothing; options as for `Simulation`."""
+    return Simulation(trial.setting, **options).run()
+
+
+class _Work:
+    """One trial to run and write, in this process or another."""
+
+    def __init__(
+        self,
+        folder: ResultsFolder,
+        trial: Trial,
+        number: int,
+        shares: Path,
+        options: dict[str, Any],
+    ) -> None:
+        self.trial = trial
+        self._folder, self._number, self._shares = folder, number, shares
+        self._options = options
+
+    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+        shares = np.memmap(self._shares, np.float64, "r+")
+
+        def progress(share: float) -> None:
+            shares[self._number] = share
+            if tell:
+                tell()
+
+        with torch_threads(self._options["threads"]):
+            timeline = self._folder.begin(self.trial)
+            outcome = simulate(
+                self.trial,
+                train=self._options["train"],
+                device=self._options["device"],
+                timeline=timeline,
+                progress=progress,
+            )
+            self._folder.write(self.trial, outcome, timeline)
+            progress(1.0)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Lets torch use so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Report:
+    """Adds up the progress of all trials, which each process writes into a shared file.
+
+    Args:
+        progress: told how far it is, or None.
+        trials: how many there are.
+        finished: how many of them are finished to begin with.
+    """
+
+    def __init__(
+        self, progress: Callable[[Progress], None] | None, trials: int, finished: int
+    ) -> None:
+        self._progress, self._trials, self._finished = progress, trials, finished
+        self._shares = np.zeros(0)
+
+    @contextmanager
+    def shared(self) -> Iterator[Path]:
+        """The file, with one float64 per trial that is missing: the share of it that is done."""
+        with tempfile.TemporaryDirectory(prefix="desim-") as folder:
+            path = Path(folder) / "progress"
+            self._shares = np.memmap(path, np.float64, "w+", shape=(max(1, self._missing),))
+            self.update()
+            yield path
+
+    @property
+    def _missing(self) -> int:
+        return self._trials - self._finished
+
+    def update(self) -> None:
+        """Tells it."""
+        if self._progress:
+            done = self._finished + int((self._shares[: self._missing] >= 1).sum())
+            share = (self._finished + float(self._shares[: self._missing].sum())) / self._trials
+            self._progress(Progress(self._trials, done, share))
+
+
+class Work(Protocol):
+    """Something to do, in this process or another; `tell` is called now and then."""
+
+    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+        """Does it."""
+
+
+def work_through(work: Sequence[Work], jobs: int, report: Report) -> None:
+    """Does all work, so many pieces at a time, each in a process of its own where jobs > 1.
+
+    Raises:
+        SimulationError: a process was killed; and whatever the work raises.
+    """
+    if jobs <= 1:
+        for item in work:
+            item(report.update)
+        return
+    pool = loky.ProcessPoolExecutor(jobs, initializer=_obey, initargs=(os.getpid(),))
+    try:
+        waiting: set[Future[None]] = {pool.submit(item) for item in work}
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            report.update()
+            for future in done:
+                future.result()
+    except loky.process_executor.TerminatedWorkerError:
+        raise SimulationError(
+            f"--jobs = {jobs}: a trial was killed from outside (no memory left?); "
+            "the same command with fewer jobs goes on where this one stopped"
+        ) from None
+    finally:
+        # After an error or Ctrl-C the trials that still run are given up: what is finished stays.
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _obey(parent: int) -> None:
+    """Makes a process of the pool live and die with the first one."""
+    # Ctrl-C reaches every process of the terminal; only the first one acts on it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the first one was killed: the same command may be running again."""
+    while os.getppid() == parent:
+        time.sleep(0.1)
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""The search for step sizes and deadlines: what `desim tune` does."""

@@ -1,0 +1,206 @@
+"""What a search for step sizes or deadlines amounts to, before it is run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from desim.algorithms.base import Algorithm
+from desim.clock.fleet import Fleet
+from desim.errors import ScenarioError
+from desim.scenario.scenario import Scenario
+from desim.streams import Streams
+from desim.studies.study import prepared
+from desim.tuning.grid import Grid, Objective
+
+#: Where no range is asked for, step sizes go so many times below and above the scenario's, and
+#: deadlines below and above the rule's: half the distance on the logarithmic scale, as they only
+#: trade waiting against the noise of a batch.
+_STEP_FACTOR, _DEADLINE_FACTOR = 16.0, 4.0
+
+#: What of a method is tried: values by key below its table.
+Point = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What is searched of one method.
+
+    Attributes:
+        place: of the method among the scenario's.
+        label: its name.
+        parameter: what the number is called.
+        key: where it stands below the method's table.
+        own: the scenario's value there.
+        unit: what a value there is multiplied with to give the number.
+        epsilons: where the consensus step stands, and its values; none where it isn't searched.
+    """
+
+    place: int
+    label: str
+    parameter: str
+    key: str
+    own: float
+    unit: float = 1.0
+    epsilons: tuple[tuple[str, float], ...] = ()
+
+    def points(self, values: Sequence[float]) -> list[Point]:
+        """Values, each with every epsilon."""
+        if not self.epsilons:
+            return [{self.key: value} for value in values]
+        return [{self.key: value, key: e} for value in values for key, e in self.epsilons]
+
+
+@dataclass(frozen=True)
+class TuningPlan:
+    """A search before it is run.
+
+    Attributes:
+        scenario: as it was given.
+        tried: the same, stopping where the objective says.
+        objective: what is made small.
+        grid: where.
+        methods: what is searched of each.
+        deadline: whether deadlines are searched.
+    """
+
+    scenario: Scenario
+    tried: Scenario
+    objective: Objective
+    grid: Grid
+    methods: tuple[Searched, ...]
+    deadline: bool
+
+    @property
+    def candidates(self) -> int:
+        """How many every method gets, the same for all; a rule outside of the grid comes on top."""
+        return self.grid.points * max(1, len(self.methods[0].epsilons)) + 2 * self.grid.refine
+
+    def coarse(self, method: Searched) -> list[float]:
+        """The values of a method's first stage; those of deadlines have the rule among them."""
+        grid = self.grid
+        if self.deadline and grid.low and grid.high:
+            grid = replace(grid, low=grid.low / method.unit, high=grid.high / method.unit)
+        values = grid.coarse(method.own, _DEADLINE_FACTOR if self.deadline else _STEP_FACTOR)
+        # Four digits may miss the scenario's own value by a little.
+        return [method.own if abs(v / method.own - 1) < 1e-3 else v for v in values]
+
+    def __str__(self) -> str:
+        what = "deadlines" if self.deadline else "step sizes"
+        methods, seeds = len(self.methods), len(self.tried.seeds)
+        total = self.candidates * methods * seeds
+        return (
+            f"{self.objective}: {methods} method{'s' * (methods > 1)} x {self.candidates} {what} "
+            f"({self.candidates - 2 * self.grid.refine} on the grid, {2 * self.grid.refine} around "
+            f"its best) x {seeds} seed{'s' * (seeds > 1)} = {total} trials"
+        )
+
+
+def tuning_plan(
+    scenario: Scenario | str | Path,
+    *,
+    values: dict[str, Any] | None = None,
+    seeds: list[int] | None = None,
+    target: float | None = None,
+    at: float | None = None,
+    grid: Grid | None = None,
+    epsilons: Sequence[float] = (),
+    deadline: bool = False,
+) -> TuningPlan:
+    """Checks a search and tells what it amounts to; the arguments are those of `tune`.
+
+    Raises:
+        ScenarioError: it breaks a rule.
+    """
+    scenario = prepared(scenario, values, seeds)
+    if scenario.sweep:
+        raise ScenarioError(
+            f"sweep = {scenario.sweep}: must be empty, each point has a best of its own; "
+            "use --set 'sweep={}' and --set for one point"
+        )
+    tried, objective = _objective(scenario, target, at)
+    if deadline:
+        if epsilons:
+            raise ScenarioError(
+                "--epsilon: can't be searched together with --deadline; use it alone"
+            )
+        setting = next(scenario.trials()).setting
+        fleet = setting.fleet(Streams(setting.seed))
+        searched = [
+            found
+            for i, algorithm in enumerate(scenario.algorithms)
+            if (found := _deadline(i, algorithm, fleet))
+        ]
+        if not searched:
+            raise ScenarioError(
+                "--deadline: must have an algorithm with a deadline_s, such as quantimed-dsgd, "
+                f"and the scenario has {', '.join(a.name for a in scenario.algorithms)}"
+            )
+    else:
+        searched = [_step_size(i, a, epsilons) for i, a in enumerate(scenario.algorithms)]
+    made = TuningPlan(scenario, tried, objective, grid or Grid(), tuple(searched), deadline)
+    for method in made.methods:  # a bad value must not stop the search in the middle
+        for point in method.points(made.coarse(method)):
+            changed(tried, method, point)
+    return made
+
+
+def _objective(
+    scenario: Scenario, target: float | None, at: float | None
+) -> tuple[Scenario, Objective]:
+    stop = scenario.stop
+    if target is not None and at is not None:
+        raise ScenarioError(f"--target = {target:g}, --at = {at:g}: give one of them")
+    if at is not None:
+        if stop.time_s is not None and at > stop.time_s:
+            raise ScenarioError(
+                f"--at = {at:g}: must be at most stop.time_s = {stop.time_s:g}, in seconds"
+            )
+        changes = {"stop.time_s": at, "stop.target_train_loss": None}
+        return scenario.with_values(changes), Objective(None, f"at {at:g} s")
+    target = stop.target_train_loss if target is None else target
+    if target is None:
+        return scenario, Objective(None, "at the end")
+    return scenario.with_values({"stop.target_train_loss": target}), Objective(target, "")
+
+
+def _step_size(place: int, algorithm: Algorithm, epsilons: Sequence[float]) -> Searched:
+    step_size = algorithm.step_size
+    fields = step_size.searched
+    for field in fields[: 2 if epsilons else 1]:
+        if field not in type(step_size).model_fields:
+            raise ScenarioError(
+                f"algorithms.{place}.step_size = {step_size.table()}: has no {field} to search; "
+                "name its fields in `searched`"
+            )
+    return Searched(
+        place,
+        algorithm.name,
+        fields[0],
+        f"step_size.{fields[0]}",
+        getattr(step_size, fields[0]),
+        epsilons=tuple((f"step_size.{fields[1]}", epsilon) for epsilon in epsilons),
+    )
+
+
+def _deadline(place: int, algorithm: Algorithm, fleet: Fleet) -> Searched | None:
+    deadline_s = getattr(algorithm, "deadline_s", None)
+    if deadline_s is not None:
+        return Searched(place, algorithm.name, "T_d", "deadline_s", deadline_s)
+    batch = getattr(algorithm, "expected_batch", None)
+    if batch is not None:
+        if not fleet.proportional:
+            raise ScenarioError(
+                f"algorithms.{place}.expected_batch = {batch:g}: T_d isn't proportional to it on "
+                f"this hardware; give deadline_s = {fleet.deadline_s(batch):.4g} instead"
+            )
+        seconds_each = fleet.deadline_s(batch) / batch
+        return Searched(place, algorithm.name, "T_d", "expected_batch", batch, seconds_each)
+    return None
+
+
+def changed(scenario: Scenario, method: Searched, point: Point) -> Scenario:
+    """The scenario with a candidate in its place."""
+    return scenario.with_values(
+        {f"algorithms.{method.place}.{key}": value for key, value in point.items()}
+    )

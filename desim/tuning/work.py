@@ -1,0 +1,71 @@
+"""Runs the trials of a search: those of one algorithm and one seed share a clock."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from desim.engine.outcome import Outcome
+from desim.errors import DesimError, NonFiniteError
+from desim.scenario.scenario import Trial
+from desim.studies.folder import ResultsFolder
+from desim.studies.study import simulate, torch_threads
+from desim.tuning.shared_clock import BundledSimulation
+
+
+class TuningWork:
+    """Trials of one algorithm and one seed that differ in their step sizes, to run and write.
+
+    Args:
+        folder: where results go.
+        trials: what to run.
+        start: the place of the first one in the file of shares.
+        shares: the file, see `study.Report`.
+        options: device and threads.
+    """
+
+    def __init__(
+        self,
+        folder: ResultsFolder,
+        trials: list[Trial],
+        start: int,
+        shares: Path,
+        options: dict[str, Any],
+    ) -> None:
+        self._folder, self._trials, self._options = folder, trials, options
+        self._start, self._shares = start, shares
+
+    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+        """Runs the trials on one clock where that is possible."""
+        shares = np.memmap(self._shares, np.float64, "r+")
+        own = shares[self._start : self._start + len(self._trials)]
+
+        def progress(share: float) -> None:
+            # A trial counts as done when it has been written.
+            own[:] = min(share, 0.999)
+            if tell:
+                tell()
+
+        with torch_threads(self._options["threads"]):
+            for trial, outcome in zip(self._trials, self._outcomes(progress), strict=True):
+                self._folder.write(trial, outcome, None)
+        own[:] = 1.0
+
+    def _outcomes(self, progress: Callable[[float], None]) -> list[Outcome]:
+        device = self._options["device"]
+        if len(self._trials) > 1:
+            step_sizes = [trial.setting.algorithm.step_size for trial in self._trials]
+            setting = self._trials[0].setting
+            try:
+                together = BundledSimulation(setting, step_sizes, device=device, progress=progress)
+                return together.run_all()
+            except NonFiniteError:
+                pass  # of some candidate: alone, each ends by itself
+            except DesimError:
+                raise
+            except Exception:
+                # An algorithm of the user's that needs one number for a step size may fail in any
+                # way; where that isn't the reason, the same error comes again below.
+                pass
+        return [simulate(trial, device=device, progress=progress) for trial in self._trials]
