@@ -14,7 +14,7 @@ from desim.algorithms.parts.rounds import Rounds
 from desim.algorithms.parts.synchronous import Synchronous
 from desim.clock.faults import Faults
 from desim.clock.hardware import Hardware
-from desim.clock.links.base import Link, LinkModel, Site, Wire
+from desim.clock.links.base import Deployment, Link, LinkModel, Wire
 from desim.clock.stragglers.base import PerStep, StragglerModel
 from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
@@ -45,6 +45,7 @@ __all__ = [
     "Compressor",
     "Data",
     "Dataset",
+    "Deployment",
     "DesimError",
     "Evaluate",
     "Faults",
@@ -75,7 +76,6 @@ __all__ = [
     "Shape",
     "Simulation",
     "SimulationError",
-    "Site",
     "StepSize",
     "Stop",
     "StragglerModel",

@@ -12,7 +12,7 @@ from torch import nn
 
 from desim.algorithms.base import Algorithm
 from desim.clock.faults import Faults
-from desim.clock.links.base import Link, LinkModel, Site
+from desim.clock.links.base import Deployment, Link, LinkModel
 from desim.clock.links.dedicated import Cable
 from desim.clock.stragglers.base import PerStep
 from desim.clock.timeline import KINDS, Columns
@@ -56,13 +56,13 @@ class GivenLinks(LinkModel):
 
     links: Mapping[tuple[int, int], tuple[float, float]]
 
-    def build(self, site: Site) -> list[list[Link]]:
+    def build(self, site: Deployment) -> list[list[Link]]:
         return [
             [Cable(source, [j], *self.links[source, j]) for j in row]
             for source, row in enumerate(site.targets)
         ]
 
-    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
+    def times_s(self, site: Deployment, size_bits: int) -> tuple[float, float]:
         times = [latency + size_bits / rate for latency, rate in self.links.values()]
         return min(times), max(times)
 

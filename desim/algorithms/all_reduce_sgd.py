@@ -18,7 +18,7 @@ from pydantic import Field
 
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.all_reduce import Floats, chunk_sizes, ring_mean
-from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
@@ -47,7 +47,7 @@ class AllReduceSGD(Algorithm):
     compressor: Floats = NoCompressor()
     topology: Topology | None = Ring()
 
-    def prepare(self, weights: Weights, streams: Streams) -> Inboxes:
+    def prepare(self, weights: Weights, streams: Streams) -> Mailboxes:
         """Where chunks arrive; refuses a graph in which worker i has no link to worker i + 1."""
         count = weights.graph.workers
         for i, targets in enumerate(weights.graph.targets):
@@ -57,7 +57,7 @@ class AllReduceSGD(Algorithm):
                     f"{(i + 1) % count}, but each must have one to the next, and the last to the "
                     "first; leave topology out for a ring"
                 )
-        return Inboxes(count)
+        return Mailboxes(count)
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, average the gradients of all, step."""

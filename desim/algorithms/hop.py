@@ -22,7 +22,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from desim.algorithms.base import Algorithm
-from desim.algorithms.parts.queues import TOKEN_BITS, Queues
+from desim.algorithms.parts.token_queues import TOKEN_BITS, TokenQueues
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
@@ -73,7 +73,7 @@ class Hop(Algorithm):
             )
         return self
 
-    def prepare(self, weights: Weights, streams: Streams) -> Queues:
+    def prepare(self, weights: Weights, streams: Streams) -> TokenQueues:
         """The queues; refuses a directed graph, and workers with too few neighbours for backup."""
         if weights.graph.directed:
             raise ScenarioError(
@@ -84,12 +84,12 @@ class Hop(Algorithm):
                 f"algorithms.{self.name}.backup = {self.backup}: must be less than every worker's "
                 f"number of neighbours, which is {least} at least"
             )
-        return Queues(weights.graph)
+        return TokenQueues(weights.graph)
 
     def worker(self, me: Worker) -> Waiting:
         """Enter an iteration, send, compute, take what is there, step."""
         alpha, _ = self.step_size.at(me.horizon)
-        queues: Queues = me.common
+        queues: TokenQueues = me.common
         queues.open(me)
         x, iterations = me.initial_model(), me.rounds()
         for k in iterations:

@@ -22,7 +22,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.algorithms.parts.matchings import (
     Activations,
     Matchings,
@@ -44,7 +44,7 @@ _MOST_WORKERS = 1000
 class _Common(NamedTuple):
     activations: Activations
     a: float
-    inboxes: Inboxes
+    mailboxes: Mailboxes
 
 
 class MATCHA(Rounds):
@@ -93,23 +93,23 @@ class MATCHA(Rounds):
         matchings = Matchings.of(graph)
         p = activation_probabilities(matchings, self.budget)
         a, _ = mixing_step(matchings, p)
-        return _Common(Activations(matchings, p, streams), a, Inboxes(graph.workers))
+        return _Common(Activations(matchings, p, streams), a, Mailboxes(graph.workers))
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, exchange models with the round's partners, mix."""
         alpha, _ = self.step_size.at(me.horizon)
-        activations, a, inboxes = me.common
-        inboxes.open(me)
+        activations, a, mailboxes = me.common
+        mailboxes.open(me)
         x = me.initial_model()
         for t in me.rounds():
-            partners, there = activations.partners(t)[me.id], inboxes.since(me, t)[t]
+            partners, there = activations.partners(t)[me.id], mailboxes.since(me, t)[t]
             gradient = yield from me.compute(x, self.batch)
             y = x - alpha * gradient
             if partners:
                 sent = x if self.order == "combine-then-adapt" else y
                 message = yield from me.compress(sent, self.compressor)
                 for j in partners:
-                    inboxes.send(me, j, t, me.id, message)
+                    mailboxes.send(me, j, t, me.id, message)
                 yield from me.until(partial(_all_of, there, partners))
             yield from self.meet(me)
             if partners:

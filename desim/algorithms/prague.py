@@ -22,7 +22,7 @@ from pydantic import Field
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.all_reduce import Floats, chunk_sizes, ring_mean
 from desim.algorithms.parts.groups import Groups
-from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
@@ -73,19 +73,19 @@ class Prague(Algorithm):
                 f"algorithms.{self.name}.topology: every two workers must be linked, since groups "
                 "may be of any of them; leave topology out for a complete graph"
             )
-        return _Common(Inboxes(workers), _Drawn(self, workers, streams))
+        return _Common(Mailboxes(workers), _Drawn(self, workers, streams))
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, step, average with the group."""
         alpha, _ = self.step_size.at(me.horizon)
-        inboxes, groups = me.common
-        inboxes.open(me)
+        mailboxes, groups = me.common
+        mailboxes.open(me)
         x = me.initial_model()
         for _ in count():
             gradient = yield from me.compute(x, self.batch)
             own = yield from me.compress(x - alpha * gradient, self.compressor)
             number, group = groups.next(me.id)
-            x = yield from ring_mean(me, inboxes, group, number, self.compressor, own)
+            x = yield from ring_mean(me, mailboxes, group, number, self.compressor, own)
             groups.end(me.id)
             me.commit(x)
 
@@ -112,5 +112,5 @@ class _Drawn(Groups):
 
 
 class _Common(NamedTuple):
-    inboxes: Inboxes
+    mailboxes: Mailboxes
     groups: Groups

@@ -23,8 +23,8 @@ from pydantic import Field, model_validator
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.exchanges import Exchange, Exchanges
 from desim.algorithms.parts.groups import Pairs
-from desim.algorithms.parts.inbox import Inboxes
 from desim.algorithms.parts.line import Line
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
@@ -66,10 +66,10 @@ class SwarmSGD(Algorithm):
             raise ValueError("overlap = true: a blocking average needs the last step; leave it out")
         return self
 
-    def prepare(self, weights: Weights, streams: Streams) -> tuple[Exchanges, Inboxes, Pairs]:
+    def prepare(self, weights: Weights, streams: Streams) -> tuple[Exchanges, Mailboxes, Pairs]:
         """What the two forms need; refuses a directed graph."""
         exchanges = Exchanges(self.name, weights, Line())
-        return exchanges, Inboxes(weights.graph.workers), Pairs(weights, streams)
+        return exchanges, Mailboxes(weights.graph.workers), Pairs(weights, streams)
 
     def worker(self, me: Worker) -> Waiting:
         """Local steps, then an average with a neighbour."""
@@ -77,8 +77,8 @@ class SwarmSGD(Algorithm):
         yield from (self._blocking if self.blocking else self._non_blocking)(me, alpha)
 
     def _blocking(self, me: Worker, alpha: float) -> Waiting:
-        _, inboxes, pairs = me.common
-        inboxes.open(me)
+        _, mailboxes, pairs = me.common
+        mailboxes.open(me)
         x = me.initial_model()
         for _ in count():
             gradient = yield from me.compute(x, self.batch)
@@ -86,8 +86,8 @@ class SwarmSGD(Algorithm):
             if self._is_last(me):
                 number, pair = pairs.next(me.id)
                 own = yield from me.compress(x, self.compressor)
-                inboxes.send(me, sum(pair) - me.id, number, "model", own)
-                theirs = yield from inboxes.wait(me, number, "model")
+                mailboxes.send(me, sum(pair) - me.id, number, "model", own)
+                theirs = yield from mailboxes.wait(me, number, "model")
                 change = yield from me.sum([0.5, -0.5], [theirs, own.content])
                 x = x + change
                 pairs.end(me.id)

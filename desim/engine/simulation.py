@@ -11,7 +11,7 @@ from simpy.events import EventPriority
 
 from desim.clock.barrier import Barrier
 from desim.clock.environment import Environment
-from desim.clock.faults import FaultPlan
+from desim.clock.faults import FaultSchedule
 from desim.clock.network import Network
 from desim.clock.timeline import Sink, Timeline
 from desim.engine.collecting import rarely_collecting
@@ -89,7 +89,7 @@ class Simulation:
         common = algorithm.prepare(weights, streams)
         fleet = setting.fleet(streams)
         machines = setting.machines(fleet)
-        self._faults = FaultPlan(setting.faults, streams, size)
+        self._faults = FaultSchedule(setting.faults, streams, size)
         self._skips = algorithm.skips
         self.network: Network = network(
             setting,

@@ -53,16 +53,16 @@ class Grid:
         """
         low, high = self.low or middle / factor, self.high or middle * factor
         ratio = (high / low) ** (1 / (self.points - 1))
-        return [rounded(low * ratio**k) for k in range(self.points)]
+        return [four_digits(low * ratio**k) for k in range(self.points)]
 
     def fine(self, coarse: Sequence[float], best: float) -> list[float]:
         """The points between the best one and its neighbours, ascending."""
         ratio = (coarse[-1] / coarse[0]) ** (1 / (self.points - 1))
         steps = [k for k in range(-self.refine, self.refine + 1) if k]
-        return [rounded(best * ratio ** (k / (self.refine + 1))) for k in steps]
+        return [four_digits(best * ratio ** (k / (self.refine + 1))) for k in steps]
 
 
-def rounded(value: float) -> float:
+def four_digits(value: float) -> float:
     """To four digits, which is finer than any grid and reads well in a scenario."""
     return float(f"{value:.4g}")
 

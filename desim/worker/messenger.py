@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, cast
 import simpy
 
 from desim.clock.barrier import Barrier
-from desim.clock.mailbox import Letter
+from desim.clock.mailbox import Delivery
 from desim.clock.network import Network
 from desim.clock.timeline import Timeline
 from desim.tensors.received import Received
@@ -64,15 +64,15 @@ class Messenger:
         self.targets = self.neighbours if targets is neighbours else list(targets)
         self.steps = 0
         self._env, self._network, self._timeline = env, network, timeline
-        self._barrier, self._letters = barrier, network.letters[id]
+        self._barrier, self._mailbox = barrier, network.mailboxes[id]
         # Barriers of this local step: how many it has come to, and how many have opened for it.
         self._barriers = self._opened = 0
         #: What it gathered first in this local step, and gathers again after a crash.
         self._first_tag: int | None = None
         #: The round that each worker is in.
         self._rounds = rounds
-        #: What it waits for: the tag that it gathers, the barrier, to be received, or letters.
-        self._waits: int | Literal["barrier", "received", "letters"] | None = None
+        #: What it waits for: the tag that it gathers, the barrier, to be received, or messages.
+        self._waits: int | Literal["barrier", "received", "messages"] | None = None
         self._waits_since_s = 0.0
 
     @property
@@ -104,7 +104,7 @@ class Messenger:
             raise
         self._waited()
         if timeout_s < inf:
-            return Received.some(self.neighbours, messages)
+            return Received.partial(self.neighbours, messages)
         return Received(self.neighbours, messages)
 
     def barrier(self) -> Waiting:
@@ -167,18 +167,18 @@ class Messenger:
         for target in targets:
             self.tell(target, message, tag)
 
-    def hear(self, tag: Hashable, count: int = 1) -> Generator[simpy.Event, Any, list[Letter]]:
+    def hear(self, tag: Hashable, count: int = 1) -> Generator[simpy.Event, Any, list[Delivery]]:
         """Waits until so many messages under the tag are there, and takes them.
 
         Returns:
             (sender, content) of each, in the order of their arrival.
         """
-        yield from self.until(lambda: self._letters.count(tag) >= count)
-        return self._letters.take(tag, count)
+        yield from self.until(lambda: self._mailbox.count(tag) >= count)
+        return self._mailbox.take(tag, count)
 
-    def heard(self, tag: Hashable) -> list[Letter]:
+    def heard(self, tag: Hashable) -> list[Delivery]:
         """Takes the messages under the tag that are there."""
-        return self._letters.take(tag, self._letters.count(tag))
+        return self._mailbox.take(tag, self._mailbox.count(tag))
 
     def on(self, tag: Hashable, handler: Callable[[int, Any], None]) -> None:
         """Has messages under the tag handled at the instant of their arrival.
@@ -188,16 +188,16 @@ class Messenger:
             handler: called with the sender's number and the content, whatever the worker is doing;
                 takes no time. It may `tell` and `record`, but not wait.
         """
-        self._letters.handle(tag, handler)
+        self._mailbox.handle(tag, handler)
 
     def until(self, condition: Callable[[], bool]) -> Waiting:
         """Waits until the condition holds; it is looked at whenever a message has arrived."""
         while not condition():
-            self._waits, self._waits_since_s = "letters", self._env.now
+            self._waits, self._waits_since_s = "messages", self._env.now
             try:
-                yield self._letters.wait(condition)
+                yield self._mailbox.wait(condition)
             except simpy.Interrupt:
-                self._letters.stop_waiting()
+                self._mailbox.stop_waiting()
                 self._waited()
                 raise
             self._waited()
@@ -211,7 +211,7 @@ class Messenger:
                 return self._barrier.missing()
             case "received":
                 return self.targets
-            case "letters":
+            case "messages":
                 return self.neighbours
             case tag:
                 return self._network.missing(self.id, tag)

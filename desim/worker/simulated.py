@@ -162,9 +162,9 @@ class Worker(Messenger):
         self, model: Ref, batch: int, tag: Hashable
     ) -> Generator[simpy.Event, Any, Ref | None]:
         """As `compute`, but gives up, and gives None, when a message under the tag is there."""
-        if self._letters.count(tag):
+        if self._mailbox.count(tag):
             return None
-        heard = self._letters.wait(lambda: self._letters.count(tag) > 0)
+        heard = self._mailbox.wait(lambda: self._mailbox.count(tag) > 0)
         work_s = self._timing.seconds(batch)
         duration_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
         try:
@@ -172,7 +172,7 @@ class Worker(Messenger):
                 model, batch, duration_s, duration_s, heard
             )
         finally:
-            self._letters.stop_waiting()
+            self._mailbox.stop_waiting()
         return gradient
 
     def compute_until(

@@ -237,7 +237,7 @@ def test_a_crash_resets_the_model_if_asked():
 def test_a_link_that_fails_delays_its_messages_until_it_works_again():
     faults = {"links": [{"between": [0, 1], "down_s": 4.0, "up_s": 8.5}]}
     trial = simulate(setting({"kind": "dsgd", "batch": 5}, faults=faults))
-    lost = trial.rows("lose")
+    lost = trial.rows("drop")
     assert sorted(zip(lost.worker, lost.peer, strict=True)) == [(0, 1), (1, 0)]
     # Lost at 5 s, sent again a second later at the earliest and whole seconds after that.
     got = trial.rows("receive")
@@ -250,7 +250,7 @@ def test_a_link_that_fails_delays_its_messages_until_it_works_again():
 def test_lost_messages_are_sent_again_until_they_arrive(link):
     link = link | {"loss": 0.3, "resend_after_s": 0.5}
     trial = run({"kind": "dsgd", "batch": 5}, None, link=link, stop={"rounds": 200})
-    got, lost = trial.rows("receive"), trial.rows("lose")
+    got, lost = trial.rows("receive"), trial.rows("drop")
     assert len(got) == 200 * 6 * 3
     # The standard deviation of the share among 3,600 / 0.7 tries is 0.0064.
     assert len(lost) / (len(got) + len(lost)) == pytest.approx(0.3, abs=5 * 0.0064)

@@ -146,14 +146,14 @@ class Averager(desim.Algorithm):
         for t in me.rounds():
             x = me.record(x - alpha * (yield from me.compute(x, self.batch)))
             me.tell(me.workers, (yield from me.compress(x)), ("model", t))
-            [letter] = yield from me.hear(("mean", t))
-            x = letter.content
+            [message] = yield from me.hear(("mean", t))
+            x = message.content
             me.commit(x)
 
     def server(self, me):
         for t in me.rounds():
-            letters = yield from me.hear(("model", t), me.workers)
-            x = me.record((yield from me.mean([letter.content for letter in letters])))
+            messages = yield from me.hear(("model", t), me.workers)
+            x = me.record((yield from me.mean([message.content for message in messages])))
             me.commit(x)
             me.tell_all(me.targets, (yield from me.compress(x)), ("mean", t))
 

@@ -59,9 +59,9 @@ class ParameterServer:
 
     def updates(self) -> Generator[simpy.Event, Any, list[Update]]:
         """Waits for messages; gives the updates that have come, each of them once."""
-        letters = yield from self._me.hear("update")
+        messages = yield from self._me.hear("update")
         found: list[Update] = []
-        for worker, content in [*letters, *self._me.heard("update")]:
+        for worker, content in [*messages, *self._me.heard("update")]:
             update, known = Update(worker, *content), self._known[worker]
             if worker in self._interrupted and update.request >= self._interrupted[worker]:
                 del self._interrupted[worker]
