@@ -19,7 +19,8 @@ from desim.clock.timeline import KINDS, Columns
 from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
-from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.scenario.setting import Cluster, Network, Setting
+from desim.scenario.stopping import Evaluate, Stop
 from desim.schema.registry import Member, members
 from desim.streams import Streams
 from desim.tensors.datasets.base import Shape

@@ -26,7 +26,7 @@ from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.topologies.base import Topology
 from desim.topologies.ring import Ring
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class AllReduceSGD(Algorithm):
@@ -39,8 +39,6 @@ class AllReduceSGD(Algorithm):
     """
 
     kind: ClassVar[str] = "all-reduce-sgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5},)
 
     batch: Annotated[int, Field(ge=1)]
@@ -61,7 +59,6 @@ class AllReduceSGD(Algorithm):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, average the gradients of all, step."""
-        alpha, _ = self.step_size.at(me.horizon)
         ring = list(range(me.workers))
         me.common.open(me)
         x = me.initial_model()
@@ -69,7 +66,7 @@ class AllReduceSGD(Algorithm):
             gradient = yield from me.compute(x, self.batch)
             own = yield from me.compress(gradient, self.compressor)
             mean = yield from ring_mean(me, me.common, ring, t, self.compressor, own)
-            x = x - alpha * mean
+            x = x - me.step_size() * mean
             me.commit(x)
 
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:

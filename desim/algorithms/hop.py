@@ -29,7 +29,7 @@ from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class Hop(Algorithm):
@@ -45,8 +45,6 @@ class Hop(Algorithm):
     """
 
     kind: ClassVar[str] = "hop"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "backup": 1, "max_gap": 3, "max_skip": 3},
@@ -88,7 +86,6 @@ class Hop(Algorithm):
 
     def worker(self, me: Worker) -> Waiting:
         """Enter an iteration, send, compute, take what is there, step."""
-        alpha, _ = self.step_size.at(me.horizon)
         queues: TokenQueues = me.common
         queues.open(me)
         x, iterations = me.initial_model(), me.rounds()
@@ -97,7 +94,7 @@ class Hop(Algorithm):
                 yield from queues.enter(me, k, self.max_gap)
             queues.send(me, k, (yield from me.compress(x, self.compressor)))
             gradient = yield from me.compute(x, self.batch)
-            x = (yield from self._average(me, k, x)) - alpha * gradient
+            x = (yield from self._average(me, k, x)) - me.step_size() * gradient
             me.commit(x)
             if (left_out := min(queues.reached(me) - k - 1, self.max_skip)) > 0:
                 *_, last = (next(iterations) for _ in range(left_out))

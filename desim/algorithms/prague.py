@@ -30,7 +30,7 @@ from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.topologies.base import Topology
 from desim.topologies.complete import Complete
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class Prague(Algorithm):
@@ -46,8 +46,6 @@ class Prague(Algorithm):
     """
 
     kind: ClassVar[str] = "prague"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "group": 2, "grouping": "random", "max_lag": 3},
@@ -77,13 +75,12 @@ class Prague(Algorithm):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, step, average with the group."""
-        alpha, _ = self.step_size.at(me.horizon)
         mailboxes, groups = me.common
         mailboxes.open(me)
         x = me.initial_model()
         for _ in count():
             gradient = yield from me.compute(x, self.batch)
-            own = yield from me.compress(x - alpha * gradient, self.compressor)
+            own = yield from me.compress(x - me.step_size() * gradient, self.compressor)
             number, group = groups.next(me.id)
             x = yield from ring_mean(me, mailboxes, group, number, self.compressor, own)
             groups.end(me.id)

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desim.schema.results import ACTIVITIES
+
 Columns = dict[str, npt.NDArray[Any]]
 Sink = Callable[[Columns], None]
 
 #: The kinds of interval, in the order of their codes.
-KINDS = ("compute", "wait", "send", "receive", "average", "compress", "down", "drop")
+KINDS = ACTIVITIES
 
 #: Columns and their types. `kind` is the place in KINDS. `receive` runs from a message's departure
 #: to its arrival, with the sender as peer, and `drop` likewise for one that doesn't arrive; peer is

@@ -255,11 +255,7 @@ def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:
             "algorithm": trial.setting.algorithm.name,
             "seed": trial.setting.seed,
             "time_s": row.time_s,
-            "round": row.round,
-            "steps": row.steps,
-            "samples": row.samples,
-            "bits_sent": row.bits_sent,
-            **row.measures._asdict(),
+            **row.values,
             **{key: _cell(value) for key, value in trial.point.items()},
         }
         for row in outcome.rows

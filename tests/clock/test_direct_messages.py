@@ -8,8 +8,8 @@ from builders import setting, simulate, speeds
 
 from desim.algorithms.base import Algorithm
 from desim.errors import SimulationError
-from desim.worker.messenger import Message
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 #: 4 parameters of 32 bits: 128 bits take 1 s.
 WIRE = {"kind": "dedicated", "bandwidth_bps": 128.0, "latency_s": 0.25}

@@ -10,7 +10,7 @@ from faulty import ALL, LINKS, RANDOM, SKIPPING, SLOW_MEMORY, WAITING, assert_co
 
 from desim.algorithms.base import Algorithm
 from desim.errors import SimulationError
-from desim.worker.simulated import Worker
+from desim.worker.simulated import SimulatedWorker
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link["kind"])
@@ -40,14 +40,14 @@ def test_a_seed_gives_the_same_intervals(method):
 @pytest.mark.parametrize("method", [*WAITING[:2], *SKIPPING], ids=str)
 def test_rows_of_the_effective_mixing_matrix_sum_to_one(method, monkeypatch):
     rows = []
-    mix = Worker.mix
+    mix = SimulatedWorker.mix
 
     def noted(self, own, neighbours):
         mixed = yield from mix(self, own, neighbours)
         rows.append(mixed.flat()[1])
         return mixed
 
-    monkeypatch.setattr(Worker, "mix", noted)
+    monkeypatch.setattr(SimulatedWorker, "mix", noted)
     trial = run(method, RANDOM, link=LINKS[0], train=True)
     assert len(rows) >= 15
     for row in rows:
@@ -55,7 +55,7 @@ def test_rows_of_the_effective_mixing_matrix_sum_to_one(method, monkeypatch):
         assert sum(row) == pytest.approx(1.0, abs=1e-14)
     if method.get("absent") == "skip" and method["kind"] != "async-dsgd":
         assert {len(row) for row in rows} > {4}  # some averages lacked a neighbour
-    assert np.isfinite(trial.outcome.rows[-1].measures.train_loss)
+    assert np.isfinite(trial.outcome.rows[-1]["train_loss"])
 
 
 @pytest.mark.parametrize("barrier", ["global", "neighbors"])
@@ -212,7 +212,7 @@ def test_the_mean_of_iterates_begins_anew_with_the_model():
     fields = {"train": True, "evaluate": {"every_s": 100.0, "iterate": "average"}}
     trial = run(WAITING[1], outage, **fields, stop={"time_s": 900.0})
     # Wrongly weighed, the initial model would keep worker 0 away from the others' mean.
-    assert trial.outcome.rows[-1].measures.consensus_error < 0.02
+    assert trial.outcome.rows[-1]["consensus_error"] < 0.02
 
 
 def test_a_crash_resets_the_model_if_asked():

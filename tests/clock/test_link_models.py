@@ -7,7 +7,8 @@ from network_site import everybody, site
 
 from desim.algorithms.base import Algorithm
 from desim.clock.links.dedicated import Cable, Dedicated
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 LINKS = examples("links")
 

@@ -8,7 +8,8 @@ from traffic import run, transmissions
 
 from desim.algorithms.base import Algorithm
 from desim.clock import eventful
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_a_method_that_needs_one_number_is_tried_step_by_step(
         "from desim.algorithms.dsgd import DSGD\n\n\n"
         "class Clipped(DSGD):\n"
         "    def worker(self, me):\n"
-        "        assert float(self.step_size.at(me.horizon)[0]) > 0\n"
+        "        assert float(me.step_size()) > 0\n"
         "        return super().worker(me)\n"
     )
     file = write(Path("own.toml"), {"algorithms.0.kind": "wants_a_number:Clipped", "name": "own"})

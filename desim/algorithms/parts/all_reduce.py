@@ -21,7 +21,8 @@ from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.bf16 import BFloat16
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 def _adds_up(compressor: Compressor) -> Compressor:

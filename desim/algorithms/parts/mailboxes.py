@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Hashable
 from typing import Any
 
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 _TAG = "kept"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.mixings.base import Weights
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class Pushes:

@@ -9,7 +9,8 @@ from desim.algorithms.parts.mailboxes import Kept, Mailboxes
 from desim.tensors.received import Received
 from desim.tensors.refs import Ref
 from desim.topologies.base import Graph
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 TOKEN_BITS = 32
 _TAG = "token"
