@@ -22,6 +22,9 @@ FILE = "results.json"
 #: What `desim run`, `desim tune` and `desim fit` write.
 FolderKind = Literal["run", "tuning", "fit"]
 
+#: The command that writes each.
+COMMANDS: dict[FolderKind, str] = {"run": "run", "tuning": "tune", "fit": "fit"}
+
 #: Whether low or high values of a metric are good; None for one that is neither, such as a count.
 Good = Literal["low", "high"]
 
