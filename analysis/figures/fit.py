@@ -1,6 +1,7 @@
 """Figure `fit`: measured step times and the straggler laws fitted to them."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,5 +162,7 @@ def _line(look: Look, place: int) -> dict[str, Any]:
 def _label(law: str, table: str, place: int) -> str:
     """The law's kind, or the kinds that it is a mixture of."""
     models = json.loads(table)["models"] if law == "mixture" else []
-    name = " + ".join(model["kind"] for model in models) or law
+    counts = Counter(model["kind"] for model in models)
+    parts = [kind if count == 1 else f"{count} x {kind}" for kind, count in counts.items()]
+    name = " + ".join(parts) or law
     return name if place else f"{name} (best)"

@@ -1,5 +1,6 @@
 """The figure of fitted straggler laws draws the curves of the files, of whatever laws these are."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from desim.analysis import style
 from desim.analysis.figures.fit import fit
 
 X = np.geomspace(0.5, 8, 50)
-MIXTURE = '{"kind": "mixture", "models": [{"kind": "lognormal"}, {"kind": "pareto"}]}'
+PARTS = [{"kind": "lognormal"}, {"kind": "pareto"}, {"kind": "lognormal"}]
+MIXTURE = json.dumps({"kind": "mixture", "models": PARTS})
 TABLES = {"mine.laws:Gamma": "{}", "pareto": "{}", "mixture": MIXTURE}
 HEIGHTS = {"mine.laws:Gamma": 0.3, "pareto": 0.2, "mixture": 0.1}
 
@@ -60,7 +62,7 @@ def test_curves_are_drawn_as_they_are_stored() -> None:
 
 def test_the_legend_says_what_a_mixture_consists_of_and_which_law_is_best() -> None:
     found = list(legend(figure({"mine.laws:Gamma": 2, "pareto": 1, "mixture": 0})))
-    assert found == ["measured step", "mine.laws:Gamma (best)", "pareto", "lognormal + pareto"]
+    assert found == ["measured step", "mine.laws:Gamma (best)", "pareto", "2 x lognormal + pareto"]
 
 
 def test_a_law_has_the_same_colour_whichever_is_best_or_left_out() -> None:
