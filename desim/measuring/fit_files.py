@@ -1,10 +1,11 @@
 """What `desim fit` writes.
 
+DIR/results.json        which kind of folder it is
 DIR/fit.parquet         one row per law, the best first
 DIR/slowdowns.parquet   seconds_per_sample, batch and, where the file has it, worker
 DIR/curves.parquet      every law's density and tail
 DIR/stragglers.toml     the table to paste for the best law; the others as comments
-DIR/fit.svg, fit.png    the figure, which the analysis draws from the first three
+DIR/fit.svg, fit.png    the figure, which the analysis draws from these tables
 """
 
 import json
@@ -17,6 +18,7 @@ import numpy as np
 
 from desim.errors import ResultsError
 from desim.measuring.fitting import Fit, FittedLaw, distribution
+from desim.schema.results import ResultsSchema
 from desim.schema.toml_lines import comment, inline
 
 if TYPE_CHECKING:
@@ -42,13 +44,20 @@ def claim(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / _TABLE).is_file():
+        if any(folder.iterdir()) and not _holds_a_fit(folder):
             raise ResultsError(
                 f"--out = {folder}: must be empty or hold an earlier fit, and it holds other "
                 "files; choose another folder"
             )
     except OSError as error:
         raise _refused(folder, error) from None
+
+
+def _holds_a_fit(folder: Path) -> bool:
+    try:
+        return ResultsSchema.read(folder).kind == "fit"
+    except ValueError:
+        return False
 
 
 def write(fit: Fit, folder: Path) -> None:
@@ -65,6 +74,7 @@ def write(fit: Fit, folder: Path) -> None:
     if len(measured.workers):
         columns["worker"] = measured.workers
     try:
+        ResultsSchema("fit").write(folder)
         _put(folder / "slowdowns.parquet", pa.table(columns))
         _put(folder / "curves.parquet", curve_table(fit))
         _put(folder / _TABLE, law_table(fit))
