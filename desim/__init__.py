@@ -14,14 +14,15 @@ from desim.algorithms.parts.rounds import Rounds
 from desim.algorithms.parts.synchronous import Synchronous
 from desim.clock.faults import Faults
 from desim.clock.hardware import Hardware
-from desim.clock.links.base import Link, LinkModel, Site, Wire
+from desim.clock.links.base import Deployment, Link, LinkModel, Wire
 from desim.clock.stragglers.base import PerStep, StragglerModel
 from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
 from desim.errors import DesimError, ModelError, ResultsError, ScenarioError, SimulationError
 from desim.mixings.base import Mixing
 from desim.scenario.scenario import Scenario, Trial, from_table, read
-from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.scenario.setting import Cluster, Network, Setting
+from desim.scenario.stopping import Evaluate, Stop
 from desim.step_sizes.base import StepSize
 from desim.studies.plan import Plan, plan
 from desim.studies.study import Progress, run, simulate
@@ -36,8 +37,8 @@ from desim.tensors.wire import Reader, Writer
 from desim.topologies.base import Graph, Topology
 from desim.tuning.grid import Grid
 from desim.tuning.tune import Tuned, Tuning, tune
-from desim.worker.messenger import Message
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 __all__ = [
     "Algorithm",
@@ -45,6 +46,7 @@ __all__ = [
     "Compressor",
     "Data",
     "Dataset",
+    "Deployment",
     "DesimError",
     "Evaluate",
     "Faults",
@@ -75,7 +77,6 @@ __all__ = [
     "Shape",
     "Simulation",
     "SimulationError",
-    "Site",
     "StepSize",
     "Stop",
     "StragglerModel",

@@ -12,14 +12,15 @@ from torch import nn
 
 from desim.algorithms.base import Algorithm
 from desim.clock.faults import Faults
-from desim.clock.links.base import Link, LinkModel, Site
+from desim.clock.links.base import Deployment, Link, LinkModel
 from desim.clock.links.dedicated import Cable
 from desim.clock.stragglers.base import PerStep
 from desim.clock.timeline import KINDS, Columns
 from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
-from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.scenario.setting import Cluster, Network, Setting
+from desim.scenario.stopping import Evaluate, Stop
 from desim.schema.registry import Member, members
 from desim.streams import Streams
 from desim.tensors.datasets.base import Shape
@@ -56,13 +57,13 @@ class GivenLinks(LinkModel):
 
     links: Mapping[tuple[int, int], tuple[float, float]]
 
-    def build(self, site: Site) -> list[list[Link]]:
+    def build(self, site: Deployment) -> list[list[Link]]:
         return [
             [Cable(source, [j], *self.links[source, j]) for j in row]
             for source, row in enumerate(site.targets)
         ]
 
-    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
+    def times_s(self, site: Deployment, size_bits: int) -> tuple[float, float]:
         times = [latency + size_bits / rate for latency, rate in self.links.values()]
         return min(times), max(times)
 

@@ -33,7 +33,7 @@ from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class ADPSGD(Algorithm):
@@ -47,8 +47,6 @@ class ADPSGD(Algorithm):
     """
 
     kind: ClassVar[str] = "ad-psgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5}, {"batch": 5, "overlap": True})
 
     batch: Annotated[int, Field(ge=1)]
@@ -70,7 +68,6 @@ class ADPSGD(Algorithm):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, average with a neighbour if active, step; answer meanwhile if passive."""
-        alpha, _ = self.step_size.at(me.horizon)
         exchanges, partners = me.common.exchanges, me.common.partners[me.id]
         pair = Exchange(me, exchanges, self.compressor, lambda: me.model)
         for _ in count():
@@ -82,7 +79,7 @@ class ADPSGD(Algorithm):
                 if not self.overlap:
                     yield from pair.ask(partners, step)
                 yield from pair.done(step)
-            me.commit(me.model - alpha * gradient)
+            me.commit(me.model - me.step_size() * gradient)
 
 
 def _odd(weights: Weights) -> npt.NDArray[np.bool_]:

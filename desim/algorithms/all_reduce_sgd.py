@@ -18,7 +18,7 @@ from pydantic import Field
 
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.all_reduce import Floats, chunk_sizes, ring_mean
-from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
@@ -26,7 +26,7 @@ from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.topologies.base import Topology
 from desim.topologies.ring import Ring
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class AllReduceSGD(Algorithm):
@@ -39,15 +39,13 @@ class AllReduceSGD(Algorithm):
     """
 
     kind: ClassVar[str] = "all-reduce-sgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5},)
 
     batch: Annotated[int, Field(ge=1)]
     compressor: Floats = NoCompressor()
     topology: Topology | None = Ring()
 
-    def prepare(self, weights: Weights, streams: Streams) -> Inboxes:
+    def prepare(self, weights: Weights, streams: Streams) -> Mailboxes:
         """Where chunks arrive; refuses a graph in which worker i has no link to worker i + 1."""
         count = weights.graph.workers
         for i, targets in enumerate(weights.graph.targets):
@@ -57,11 +55,10 @@ class AllReduceSGD(Algorithm):
                     f"{(i + 1) % count}, but each must have one to the next, and the last to the "
                     "first; leave topology out for a ring"
                 )
-        return Inboxes(count)
+        return Mailboxes(count)
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, average the gradients of all, step."""
-        alpha, _ = self.step_size.at(me.horizon)
         ring = list(range(me.workers))
         me.common.open(me)
         x = me.initial_model()
@@ -69,7 +66,7 @@ class AllReduceSGD(Algorithm):
             gradient = yield from me.compute(x, self.batch)
             own = yield from me.compress(gradient, self.compressor)
             mean = yield from ring_mean(me, me.common, ring, t, self.compressor, own)
-            x = x - alpha * mean
+            x = x - me.step_size() * mean
             me.commit(x)
 
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:

@@ -30,7 +30,8 @@ from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class AnytimeMinibatch(Deadline, Rounds):
@@ -43,8 +44,6 @@ class AnytimeMinibatch(Deadline, Rounds):
     """
 
     kind: ClassVar[str] = "anytime-minibatch"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"expected_batch": 20.0, "consensus_rounds": 1},
         {"expected_batch": 20.0, "consensus_rounds": 3, "barrier": "neighbors"},
@@ -68,7 +67,6 @@ class AnytimeMinibatch(Deadline, Rounds):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute until the deadline, average sums of gradients and counts, step."""
-        alpha, _ = self.step_size.at(me.horizon)
         deadline_s, rounds = self.deadline(me.fleet), self.consensus_rounds
         w = me.initial_model()
         first, z = me.state(w, me.zero())
@@ -89,6 +87,6 @@ class AnytimeMinibatch(Deadline, Rounds):
             yield from self.meet(me)
             z = me.record(total / count) if count else z
             # Steps are counted from 1.
-            beta = 1 / alpha + (sqrt((t + 2) / self.mu) if self.mu else 0.0)
+            beta = 1 / me.step_size() + (sqrt((t + 2) / self.mu) if self.mu else 0.0)
             w = first - z / beta
             me.commit(w, first, z)

@@ -13,12 +13,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from desim.algorithms.parts.absence import Absence
+from desim.algorithms.parts.consensus import Consensus
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
-class AsyncDSGD(Absence):
+class AsyncDSGD(Absence, Consensus):
     """Asynchronous decentralized SGD over the whole neighbourhood.
 
     Attributes:
@@ -34,7 +35,6 @@ class AsyncDSGD(Absence):
     """
 
     kind: ClassVar[str] = "async-dsgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "sending": "overlapped"},
@@ -47,7 +47,6 @@ class AsyncDSGD(Absence):
 
     def worker(self, me: Worker) -> Waiting:
         """Send, compute, mix with what is there."""
-        alpha, epsilon = self.step_size.at(me.horizon)
         x = me.initial_model()
         for _ in count():
             message = yield from me.compress(x, self.compressor)
@@ -57,5 +56,6 @@ class AsyncDSGD(Absence):
                 me.send_when_free(message)
             gradient = yield from me.compute(x, self.batch)
             newest = me.newest(instant=self.visibility == "instant")
+            alpha, epsilon = me.step_size(), me.consensus_step()
             x = x + epsilon * ((yield from me.mix(x, newest)) - x) - alpha * epsilon * gradient
             me.commit(x)

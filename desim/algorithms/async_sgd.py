@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from desim.algorithms.parts.parameter_server import ParameterServer
 from desim.algorithms.parts.served import Served
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class AsyncSGD(Served):
@@ -24,7 +24,6 @@ class AsyncSGD(Served):
     """
 
     kind: ClassVar[str] = "async-sgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "step": "delay-adaptive"},
@@ -34,11 +33,10 @@ class AsyncSGD(Served):
 
     def server(self, me: Worker) -> Waiting:
         """Step with each gradient, and give its worker the newest model."""
-        alpha, _ = self.step_size.at(me.horizon)
         server = ParameterServer(me, self.model_compressor)
         while True:
             for update in (yield from server.updates()):
-                delay = server.version - update.version
+                alpha, delay = me.step_size(), server.version - update.version
                 step = alpha / (1 + delay) if self.step == "delay-adaptive" else alpha
-                server.step(server.model - step * update.content)
+                server.step(server.model - step * update.content, [update.version])
                 yield from server.answer(update)

@@ -14,7 +14,7 @@ from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.optimizer import Optimizer
 from desim.topologies.base import Topology
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class Algorithm(Member):
@@ -22,7 +22,7 @@ class Algorithm(Member):
 
     Attributes:
         label: its name in tables and figures; left out, its kind.
-        step_size: alpha and epsilon.
+        step_size: alpha, and epsilon of methods with a consensus step.
         optimizer: momentum, weight decay and clipping of each worker's gradients.
         topology, mixing: the method's own; left out, the network's.
 
@@ -31,17 +31,11 @@ class Algorithm(Member):
             methods), so that averaging keeps the mean.
         survives_reset: whether it still works when a crash costs a worker its model, and all that
             it keeps beside it; not where others hold replicas of that, or rely on its sum.
-        uses_epsilon: whether step_size.epsilon means anything to it.
     """
 
     axis: ClassVar[str] = "algorithms"
-    #: Whether all that the number of rounds T changes is its step size: a sweep over T then needs
-    #: one run where that is constant. Not inherited, since a subclass may look at T elsewhere.
-    horizon_only_in_step_size: ClassVar[bool] = False
-
     averages: ClassVar[bool] = True
     survives_reset: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = True
 
     step_size: StepSize
     label: str = ""
@@ -104,10 +98,10 @@ class Algorithm(Member):
     def check(self, fleet: Fleet) -> None:
         """Raises ScenarioError where the method can't run on these machines."""
         try:
-            self.plan(fleet)
+            self.details(fleet)
         except ScenarioError as error:
             raise ScenarioError(f"algorithms.{self.name}.{error}") from None
 
-    def plan(self, fleet: Fleet) -> dict[str, Any]:
+    def details(self, fleet: Fleet) -> dict[str, Any]:
         """What `desim check` prints of the method: a name and a value with its unit each."""
         return {}

@@ -22,12 +22,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from desim.algorithms.parts.consensus import Consensus
 from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
-class ChocoSGD(Rounds):
+class ChocoSGD(Rounds, Consensus):
     """Synchronous decentralized SGD that averages compressed replicas.
 
     Attributes:
@@ -36,7 +38,6 @@ class ChocoSGD(Rounds):
     """
 
     kind: ClassVar[str] = "choco-sgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "compressor": {"kind": "low-precision", "levels": 15}},
     )
@@ -46,14 +47,13 @@ class ChocoSGD(Rounds):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, send what the neighbours' replica lacks, wait for theirs, average replicas."""
-        alpha, gamma = self.step_size.at(me.horizon)
         x = me.initial_model()
         [replica] = me.state(me.zero())
         for t in me.rounds():
             gradient = yield from me.compute(x, self.batch)
-            x = me.record(x - alpha * gradient)
+            x = me.record(x - me.step_size() * gradient)
             lacking = yield from me.compress(x - replica, self.compressor)
             replica = me.record(replica + lacking.content)
             received = yield from self.exchange(me, t, Message(replica, lacking.size_bits))
-            x = x + gamma * ((yield from me.mix(replica, received)) - replica)
+            x = x + me.consensus_step() * ((yield from me.mix(replica, received)) - replica)
             me.commit(x, replica)

@@ -1,7 +1,7 @@
 """D2 (Tang, Lian, Yan, Zhang, Liu 2018, arXiv 1803.07068): workers may have different data.
 
     first step:   x_i <- sum_j w_ij (x_j - alpha g_j)
-    then:         x_i <- sum_j w_ij (2 x_j - x_j' - alpha g_j + alpha g_j')
+    then:         x_i <- sum_j w_ij (2 x_j - x_j' - alpha g_j + alpha' g_j')
 
 with g_i the mean gradient over a fixed batch at x_i, and x_i', g_i' those of the step before. The
 first step is the second with x' = x and g' = 0. Where the gradients are exact all workers end at
@@ -25,7 +25,7 @@ from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 _LEAST = -1 / 3
 #: Of eigenvalues, and of the symmetry of W.
@@ -42,9 +42,7 @@ class D2(Rounds):
     """
 
     kind: ClassVar[str] = "d2"
-    horizon_only_in_step_size: ClassVar[bool] = True
     survives_reset: ClassVar[bool] = False
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "lazy": True},
         {"batch": 5, "mixing": {"kind": "laplacian", "margin": 2.0}},
@@ -87,15 +85,15 @@ class D2(Rounds):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, send, wait for the neighbours, mix."""
-        alpha, _ = self.step_size.at(me.horizon)
         x = me.initial_model()
-        x_before, gradient_before = me.state(x, me.zero())
+        x_before, gradient_before, alpha_before = me.state(x, me.zero(), 0.0)
         for t in me.rounds():
             gradient = yield from me.compute(x, self.batch)
-            z = me.record(2 * x - x_before - alpha * (gradient - gradient_before))
+            alpha = me.step_size()
+            z = me.record(2 * x - x_before - (alpha * gradient - alpha_before * gradient_before))
             message = yield from me.compress(z, self.compressor)
             received = yield from self.exchange(me, t, message)
             averaged = yield from self.keeping_mean(me, z, message.content, received)
-            x_before, gradient_before = x, gradient
+            x_before, gradient_before, alpha_before = x, gradient, alpha
             x = (averaged + z) / 2 if self.lazy else averaged
-            me.commit(x, x_before, gradient_before)
+            me.commit(x, x_before, gradient_before, alpha_before)

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class DCDPSGD(Rounds):
@@ -30,8 +31,6 @@ class DCDPSGD(Rounds):
     """
 
     kind: ClassVar[str] = "dcd-psgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "compressor": {"kind": "low-precision", "levels": 63}},
     )
@@ -41,12 +40,11 @@ class DCDPSGD(Rounds):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, send how the model shall change, wait for the neighbours' changes."""
-        alpha, _ = self.step_size.at(me.horizon)
         x = me.initial_model()
         [mixed] = me.state(x)
         for t in me.rounds():
             gradient = yield from me.compute(x, self.batch)
-            change = yield from me.compress(mixed - alpha * gradient - x, self.compressor)
+            change = yield from me.compress(mixed - me.step_size() * gradient - x, self.compressor)
             x = me.record(x + change.content)
             received = yield from self.exchange(me, t, Message(x, change.size_bits))
             mixed = yield from me.mix(x, received)

@@ -14,12 +14,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from desim.algorithms.parts.consensus import Consensus
 from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
-class DeepSqueeze(Rounds):
+class DeepSqueeze(Rounds, Consensus):
     """Synchronous decentralized SGD with error-compensated compression of models.
 
     Attributes:
@@ -28,7 +29,6 @@ class DeepSqueeze(Rounds):
     """
 
     kind: ClassVar[str] = "deep-squeeze"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "compressor": {"kind": "none", "bits": 64}},
     )
@@ -38,15 +38,16 @@ class DeepSqueeze(Rounds):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, send the model and what was left out before, wait, average."""
-        alpha, eta = self.step_size.at(me.horizon)
         x = me.initial_model()
         [left_out] = me.state(me.zero())
         for t in me.rounds():
             gradient = yield from me.compute(x, self.batch)
-            y = me.record(x - alpha * gradient)
+            y = me.record(x - me.step_size() * gradient)
             v = me.record(y + left_out)
             message = yield from me.compress(v, self.compressor)
             received = yield from self.exchange(me, t, message)
             left_out = v - message.content
-            x = y + eta * ((yield from me.mix(message.content, received)) - message.content)
+            x = y + me.consensus_step() * (
+                (yield from me.mix(message.content, received)) - message.content
+            )
             me.commit(x, left_out)

@@ -15,11 +15,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from desim.algorithms.parts.consensus import Consensus
 from desim.algorithms.parts.synchronous import Synchronous
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
-class DSGD(Synchronous):
+class DSGD(Synchronous, Consensus):
     """Synchronous decentralized SGD with a fixed batch.
 
     Attributes:
@@ -29,7 +30,6 @@ class DSGD(Synchronous):
     """
 
     kind: ClassVar[str] = "dsgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "barrier": "neighbors", "overlap": True},
@@ -50,12 +50,12 @@ class DSGD(Synchronous):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, send, wait for the neighbours, mix."""
-        alpha, epsilon = self.step_size.at(me.horizon)
         x = me.initial_model()
         for t in me.rounds(catch_up=self.skips):
             if self.order == "combine-then-adapt":
                 computing = me.compute(x, self.batch)
                 gradient, received = yield from self.compute_and_exchange(me, t, x, computing)
+                alpha, epsilon = me.step_size(), me.consensus_step()
                 x = (
                     x
                     + epsilon * ((yield from me.mix(x, received)) - x)
@@ -63,6 +63,7 @@ class DSGD(Synchronous):
                 )
             else:
                 gradient = yield from me.compute(x, self.batch)
+                alpha, epsilon = me.step_size(), me.consensus_step()
                 x = me.record(x - alpha * epsilon * gradient)
                 message = yield from me.compress(x, self.compressor)
                 received = yield from self.exchange(me, t, message, self.timeout_s)

@@ -23,7 +23,8 @@ from pydantic import Field
 from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class DSGT(Rounds):
@@ -35,9 +36,7 @@ class DSGT(Rounds):
     """
 
     kind: ClassVar[str] = "dsgt"
-    horizon_only_in_step_size: ClassVar[bool] = True
     survives_reset: ClassVar[bool] = False
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5},)
 
     batch: Annotated[int, Field(ge=1)]
@@ -49,7 +48,6 @@ class DSGT(Rounds):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, correct the tracker, send, wait for the neighbours, mix."""
-        alpha, _ = self.step_size.at(me.horizon)
         x = me.initial_model()
         # sum_j w_ij y_j and g_i of the step before; with zeros the first y_i is g_i.
         averaged, before = me.state(me.zero(), me.zero())
@@ -61,5 +59,5 @@ class DSGT(Rounds):
             received = yield from self.exchange(me, t, Message.of(model, tracker))
             averaged = yield from self.keeping_mean(me, y, tracker.content, received.part(1))
             x = yield from self.keeping_mean(me, x, model.content, received.part(0))
-            x, before = x - alpha * y, gradient
+            x, before = x - me.step_size() * y, gradient
             me.commit(x, averaged, before)

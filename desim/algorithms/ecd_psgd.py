@@ -26,7 +26,8 @@ from pydantic import Field
 
 from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class ECDPSGD(Rounds):
@@ -38,8 +39,6 @@ class ECDPSGD(Rounds):
     """
 
     kind: ClassVar[str] = "ecd-psgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "compressor": {"kind": "none", "bits": 64}},
     )
@@ -49,13 +48,12 @@ class ECDPSGD(Rounds):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, send an extrapolation, wait for the neighbours' ones."""
-        alpha, _ = self.step_size.at(me.horizon)
         x = me.initial_model()
         estimate, mixed = me.state(x, x)
         for number in me.rounds():
             t = number + 1
             gradient = yield from me.compute(x, self.batch)
-            y = me.record(mixed - alpha * gradient)
+            y = me.record(mixed - me.step_size() * gradient)
             z = yield from me.compress((1 - t / 2) * x + t / 2 * y, self.compressor)
             estimate = me.record((1 - 2 / t) * estimate + 2 / t * z.content)
             received = yield from self.exchange(me, number, Message(estimate, z.size_bits))

@@ -17,7 +17,7 @@ from pydantic import Field
 from desim.algorithms.parts.parameter_server import ParameterServer, Request
 from desim.algorithms.parts.served import Served
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class FedBuff(Served):
@@ -32,7 +32,6 @@ class FedBuff(Served):
     """
 
     kind: ClassVar[str] = "fedbuff"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "buffer": 3},
         {"batch": 5, "buffer": 2, "local_steps": 2, "staleness": "polynomial", "server_lr": 0.7},
@@ -46,10 +45,10 @@ class FedBuff(Served):
 
     def work(self, me: Worker, x: Ref, request: Request) -> Waiting:
         """y - x."""
-        alpha, _ = self.step_size.at(me.horizon)
         y = x
         for _ in range(self.local_steps):
-            y = y - alpha * (yield from me.compute(y, self.batch))
+            gradient = yield from me.compute(y, self.batch)
+            y = y - me.step_size() * gradient
         return y - x
 
     def weight(self, staleness: int) -> float:
@@ -61,12 +60,15 @@ class FedBuff(Served):
         server = ParameterServer(me, self.model_compressor)
         weights: list[float] = []
         deltas: list[Ref] = []
+        versions: list[int] = []
         while True:
             for update in (yield from server.updates()):
                 weights.append(self.weight(server.version - update.version))
                 deltas.append(update.content)
+                versions.append(update.version)
                 if len(deltas) == self.buffer:
                     total = yield from me.sum(weights, deltas)
-                    server.step(server.model + (self.server_lr / self.buffer) * total)
-                    weights, deltas = [], []
+                    x = server.model + (self.server_lr / self.buffer) * total
+                    server.step(x, versions)
+                    weights, deltas, versions = [], [], []
                 yield from server.answer(update)

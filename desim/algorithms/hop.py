@@ -22,14 +22,14 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from desim.algorithms.base import Algorithm
-from desim.algorithms.parts.queues import TOKEN_BITS, Queues
+from desim.algorithms.parts.token_queues import TOKEN_BITS, TokenQueues
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class Hop(Algorithm):
@@ -45,8 +45,6 @@ class Hop(Algorithm):
     """
 
     kind: ClassVar[str] = "hop"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "backup": 1, "max_gap": 3, "max_skip": 3},
@@ -73,7 +71,7 @@ class Hop(Algorithm):
             )
         return self
 
-    def prepare(self, weights: Weights, streams: Streams) -> Queues:
+    def prepare(self, weights: Weights, streams: Streams) -> TokenQueues:
         """The queues; refuses a directed graph, and workers with too few neighbours for backup."""
         if weights.graph.directed:
             raise ScenarioError(
@@ -84,12 +82,11 @@ class Hop(Algorithm):
                 f"algorithms.{self.name}.backup = {self.backup}: must be less than every worker's "
                 f"number of neighbours, which is {least} at least"
             )
-        return Queues(weights.graph)
+        return TokenQueues(weights.graph)
 
     def worker(self, me: Worker) -> Waiting:
         """Enter an iteration, send, compute, take what is there, step."""
-        alpha, _ = self.step_size.at(me.horizon)
-        queues: Queues = me.common
+        queues: TokenQueues = me.common
         queues.open(me)
         x, iterations = me.initial_model(), me.rounds()
         for k in iterations:
@@ -97,7 +94,7 @@ class Hop(Algorithm):
                 yield from queues.enter(me, k, self.max_gap)
             queues.send(me, k, (yield from me.compress(x, self.compressor)))
             gradient = yield from me.compute(x, self.batch)
-            x = (yield from self._average(me, k, x)) - alpha * gradient
+            x = (yield from self._average(me, k, x)) - me.step_size() * gradient
             me.commit(x)
             if (left_out := min(queues.reached(me) - k - 1, self.max_skip)) > 0:
                 *_, last = (next(iterations) for _ in range(left_out))

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from desim.algorithms.parts.parameter_server import Request
 from desim.algorithms.rennala_sgd import RennalaSGD
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class KBatchSync(RennalaSGD):
@@ -25,7 +25,6 @@ class KBatchSync(RennalaSGD):
     """
 
     kind: ClassVar[str] = "k-batch-sync"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5, "batches": 4},)
 
     cancels: ClassVar[bool] = True

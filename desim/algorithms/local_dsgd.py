@@ -19,10 +19,11 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from desim.algorithms.parts.averaging import Averaging
-from desim.worker.simulated import Waiting, Worker
+from desim.algorithms.parts.consensus import Consensus
+from desim.worker.protocol import Waiting, Worker
 
 
-class LocalDSGD(Averaging):
+class LocalDSGD(Averaging, Consensus):
     """Decentralized SGD that averages now and then.
 
     Attributes:
@@ -32,7 +33,6 @@ class LocalDSGD(Averaging):
     """
 
     kind: ClassVar[str] = "local-dsgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "local_steps": 3},
         {"batch": 5, "local_steps": 2, "gossip_steps": 2},
@@ -44,10 +44,10 @@ class LocalDSGD(Averaging):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute and step; in a gossip step also send, wait for the neighbours, mix."""
-        alpha, epsilon = self.step_size.at(me.horizon)
         x = me.initial_model()
         for t in me.rounds(catch_up=self.skips):
             gradient = yield from me.compute(x, self.batch)
+            alpha, epsilon = me.step_size(), me.consensus_step()
             x = me.record(x - alpha * epsilon * gradient)
             if t % (self.local_steps + self.gossip_steps) >= self.local_steps:
                 message = yield from me.compress(x, self.compressor)

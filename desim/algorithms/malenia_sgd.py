@@ -16,7 +16,7 @@ from pydantic import Field
 from desim.algorithms.parts.parameter_server import ParameterServer
 from desim.algorithms.parts.served import Served
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class MaleniaSGD(Served):
@@ -27,7 +27,6 @@ class MaleniaSGD(Served):
     """
 
     kind: ClassVar[str] = "malenia-sgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "batches": 1},
         {"batch": 5, "batches": 10},
@@ -37,7 +36,6 @@ class MaleniaSGD(Served):
 
     def server(self, me: Worker) -> Waiting:
         """Collect until there are enough of everyone, step; answer everybody at once."""
-        alpha, _ = self.step_size.at(me.horizon)
         server = ParameterServer(me, self.model_compressor)
         gradients: dict[int, list[Ref]] = {}
         while True:
@@ -48,7 +46,9 @@ class MaleniaSGD(Served):
                 if self.enough(gradients, me.workers):
                     weights = [1 / (me.workers * len(g)) for g in gradients.values() for _ in g]
                     refs = [ref for own in gradients.values() for ref in own]
-                    server.step(server.model - alpha * (yield from me.sum(weights, refs)))
+                    mean = yield from me.sum(weights, refs)
+                    x = server.model - me.step_size() * mean
+                    server.step(x, [server.version] * len(refs))
                     gradients = {}
             for update in updates:
                 yield from server.answer(update)

@@ -22,20 +22,15 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from desim.algorithms.parts.inbox import Inboxes
-from desim.algorithms.parts.matchings import (
-    Activations,
-    Matchings,
-    activation_probabilities,
-    mixing_step,
-)
+from desim.algorithms.parts.mailboxes import Mailboxes
+from desim.algorithms.parts.matchings import Activations, Matchings, best_probabilities, mixing_step
 from desim.algorithms.parts.rounds import Rounds
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 #: Eigenvalues of a dense matrix of that size take half a second, and about a hundred are needed.
 _MOST_WORKERS = 1000
@@ -44,7 +39,7 @@ _MOST_WORKERS = 1000
 class _Common(NamedTuple):
     activations: Activations
     a: float
-    inboxes: Inboxes
+    mailboxes: Mailboxes
 
 
 class MATCHA(Rounds):
@@ -61,8 +56,6 @@ class MATCHA(Rounds):
     """
 
     kind: ClassVar[str] = "matcha"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "barrier": "neighbors", "order": "combine-then-adapt"},
@@ -91,25 +84,24 @@ class MATCHA(Rounds):
                 f"{graph.workers:,}; take fewer, or dsgd"
             )
         matchings = Matchings.of(graph)
-        p = activation_probabilities(matchings, self.budget)
+        p = best_probabilities(matchings, self.budget)
         a, _ = mixing_step(matchings, p)
-        return _Common(Activations(matchings, p, streams), a, Inboxes(graph.workers))
+        return _Common(Activations(matchings, p, streams), a, Mailboxes(graph.workers))
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, exchange models with the round's partners, mix."""
-        alpha, _ = self.step_size.at(me.horizon)
-        activations, a, inboxes = me.common
-        inboxes.open(me)
+        activations, a, mailboxes = me.common
+        mailboxes.open(me)
         x = me.initial_model()
         for t in me.rounds():
-            partners, there = activations.partners(t)[me.id], inboxes.since(me, t)[t]
+            partners, there = activations.partners(t)[me.id], mailboxes.since(me, t)[t]
             gradient = yield from me.compute(x, self.batch)
-            y = x - alpha * gradient
+            y = x - me.step_size() * gradient
             if partners:
                 sent = x if self.order == "combine-then-adapt" else y
                 message = yield from me.compress(sent, self.compressor)
                 for j in partners:
-                    inboxes.send(me, j, t, me.id, message)
+                    mailboxes.send(me, j, t, me.id, message)
                 yield from me.until(partial(_all_of, there, partners))
             yield from self.meet(me)
             if partners:

@@ -23,13 +23,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from desim.algorithms.parts.consensus import Consensus
 from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor, Error
 from desim.tensors.wire import Reader, Writer
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
-class Moniqua(Rounds):
+class Moniqua(Rounds, Consensus):
     """Synchronous decentralized SGD with modulo-quantized models.
 
     Attributes:
@@ -39,7 +40,6 @@ class Moniqua(Rounds):
     """
 
     kind: ClassVar[str] = "moniqua"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5, "theta": 2.0, "bits": 8},)
 
     batch: Annotated[int, Field(ge=1)]
@@ -53,7 +53,6 @@ class Moniqua(Rounds):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, send the quantized model, wait, average what it must have meant."""
-        alpha, epsilon = self.step_size.at(me.horizon)
         quantizer, weights = self.quantizer, (-sum(me.weights), *me.weights)
         turns = _Turns(weights, quantizer.period)
         x = me.initial_model()
@@ -63,7 +62,7 @@ class Moniqua(Rounds):
             received = yield from self.exchange(me, t, message)
             parts = [message.content, *received.messages]
             apart = (yield from me.sum(weights, parts)) - me.map(turns, x, *parts)
-            x = x + epsilon * (quantizer.period * apart) - alpha * gradient
+            x = x + me.consensus_step() * (quantizer.period * apart) - me.step_size() * gradient
             me.commit(x)
 
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:

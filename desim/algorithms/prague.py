@@ -22,7 +22,7 @@ from pydantic import Field
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.all_reduce import Floats, chunk_sizes, ring_mean
 from desim.algorithms.parts.groups import Groups
-from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.streams import Streams
@@ -30,7 +30,7 @@ from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.topologies.base import Topology
 from desim.topologies.complete import Complete
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class Prague(Algorithm):
@@ -46,8 +46,6 @@ class Prague(Algorithm):
     """
 
     kind: ClassVar[str] = "prague"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "group": 2, "grouping": "random", "max_lag": 3},
@@ -73,19 +71,18 @@ class Prague(Algorithm):
                 f"algorithms.{self.name}.topology: every two workers must be linked, since groups "
                 "may be of any of them; leave topology out for a complete graph"
             )
-        return _Common(Inboxes(workers), _Drawn(self, workers, streams))
+        return _Common(Mailboxes(workers), _Drawn(self, workers, streams))
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, step, average with the group."""
-        alpha, _ = self.step_size.at(me.horizon)
-        inboxes, groups = me.common
-        inboxes.open(me)
+        mailboxes, groups = me.common
+        mailboxes.open(me)
         x = me.initial_model()
         for _ in count():
             gradient = yield from me.compute(x, self.batch)
-            own = yield from me.compress(x - alpha * gradient, self.compressor)
+            own = yield from me.compress(x - me.step_size() * gradient, self.compressor)
             number, group = groups.next(me.id)
-            x = yield from ring_mean(me, inboxes, group, number, self.compressor, own)
+            x = yield from ring_mean(me, mailboxes, group, number, self.compressor, own)
             groups.end(me.id)
             me.commit(x)
 
@@ -112,5 +109,5 @@ class _Drawn(Groups):
 
 
 class _Common(NamedTuple):
-    inboxes: Inboxes
+    mailboxes: Mailboxes
     groups: Groups

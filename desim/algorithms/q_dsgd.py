@@ -19,7 +19,6 @@ class QDSGD(DSGD):
     """
 
     kind: ClassVar[str] = "q-dsgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5},)
 
     compressor: Compressor

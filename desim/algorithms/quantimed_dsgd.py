@@ -10,13 +10,14 @@ size of its batch over the mean one: all samples then weigh the same, as in Anyt
 
 from typing import Any, ClassVar, Literal
 
+from desim.algorithms.parts.consensus import Consensus
 from desim.algorithms.parts.deadline import Deadline
 from desim.algorithms.parts.synchronous import Synchronous
 from desim.clock.fleet import Fleet
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
-class QuanTimedDSGD(Deadline, Synchronous):
+class QuanTimedDSGD(Deadline, Synchronous, Consensus):
     """Deadline-based decentralized SGD with quantized models.
 
     Attributes:
@@ -24,7 +25,6 @@ class QuanTimedDSGD(Deadline, Synchronous):
     """
 
     kind: ClassVar[str] = "quantimed-dsgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"expected_batch": 20.0},
         {"expected_batch": 20.0, "weighting": "samples"},
@@ -34,12 +34,12 @@ class QuanTimedDSGD(Deadline, Synchronous):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute until the deadline, send, wait for the messages, mix."""
-        alpha, epsilon = self.step_size.at(me.horizon)
         deadline_s, expected = self.deadline(me.fleet), self.mean_batch(me.fleet)
         x = me.initial_model()
         for t in me.rounds(catch_up=self.skips):
             computing = me.compute_until(x, deadline_s, self.max_batch)
             (gradient, batch), received = yield from self.compute_and_exchange(me, t, x, computing)
+            alpha, epsilon = me.step_size(), me.consensus_step()
             step = alpha * epsilon * (batch / expected if expected else 1.0)
             x = x + epsilon * ((yield from me.mix(x, received)) - x) - step * gradient
             me.commit(x)

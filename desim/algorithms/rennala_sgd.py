@@ -18,7 +18,7 @@ from pydantic import Field
 from desim.algorithms.parts.parameter_server import ParameterServer
 from desim.algorithms.parts.served import Served
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class RennalaSGD(Served):
@@ -29,7 +29,6 @@ class RennalaSGD(Served):
     """
 
     kind: ClassVar[str] = "rennala-sgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5, "batches": 4},)
 
     #: Whether the server stops gradients at older models.
@@ -39,7 +38,6 @@ class RennalaSGD(Served):
 
     def server(self, me: Worker) -> Waiting:
         """Take the first S gradients, step; answer everybody at once."""
-        alpha, _ = self.step_size.at(me.horizon)
         server = ParameterServer(me, self.model_compressor)
         gradients: list[Ref] = []
         while True:
@@ -48,7 +46,9 @@ class RennalaSGD(Served):
                 if update.version == server.version:
                     gradients.append(update.content)
                 if len(gradients) == self.batches:
-                    server.step(server.model - alpha * (yield from me.mean(gradients)))
+                    mean = yield from me.mean(gradients)
+                    x = server.model - me.step_size() * mean
+                    server.step(x, [server.version] * len(gradients))
                     gradients = []
             for update in updates:
                 yield from server.answer(update)

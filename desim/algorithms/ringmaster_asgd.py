@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from desim.algorithms.parts.parameter_server import ParameterServer, Request
 from desim.algorithms.parts.served import Served
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class RingmasterASGD(Served):
@@ -31,7 +31,6 @@ class RingmasterASGD(Served):
     """
 
     kind: ClassVar[str] = "ringmaster-asgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "delay_limit": 4},
@@ -55,12 +54,12 @@ class RingmasterASGD(Served):
 
     def server(self, me: Worker) -> Waiting:
         """Step with each gradient that isn't too old, and give its worker the newest model."""
-        alpha, _ = self.step_size.at(me.horizon)
         server = ParameterServer(me, self.model_compressor)
         while True:
             for update in (yield from server.updates()):
                 if self.delay_limit is None or server.version - update.version < self.delay_limit:
-                    server.step(server.model - alpha * update.content)
+                    x = server.model - me.step_size() * update.content
+                    server.step(x, [update.version])
                 yield from server.answer(update)
             if self.stop and self.delay_limit is not None:
                 yield from server.interrupt(age=self.delay_limit)

@@ -26,7 +26,8 @@ from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 _WEIGHT_BITS = 32
 
@@ -47,10 +48,8 @@ class SGP(Algorithm):
     """
 
     kind: ClassVar[str] = "sgp"
-    horizon_only_in_step_size: ClassVar[bool] = True
     averages: ClassVar[bool] = False
     survives_reset: ClassVar[bool] = False
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "peers": "one"},
@@ -72,14 +71,13 @@ class SGP(Algorithm):
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, push, take what others have pushed."""
-        alpha, _ = self.step_size.at(me.horizon)
         pushes = me.common
         pushes.open(me)
         z = me.initial_model()
         w, taken = me.state(1.0, 0)
         for t in me.rounds():
             gradient = yield from me.compute(z, self.batch)
-            h = w * z - alpha * gradient
+            h = w * z - me.step_size() * gradient
             message = Message.of((yield from me.compress(h, self.compressor)), w)
             kept = pushes.push(me, t, message)
             found, taken = yield from pushes.take(me, taken, t)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from desim.algorithms.parts.parameter_server import ParameterServer, Update
 from desim.algorithms.parts.served import Served
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class SSP(Served):
@@ -26,7 +26,6 @@ class SSP(Served):
     """
 
     kind: ClassVar[str] = "ssp"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5, "staleness": 0},
         {"batch": 5, "staleness": 2},
@@ -36,14 +35,14 @@ class SSP(Served):
 
     def server(self, me: Worker) -> Waiting:
         """Step with each gradient; answer those that aren't too far ahead."""
-        alpha, _ = self.step_size.at(me.horizon)
         server = ParameterServer(me, self.model_compressor)
         clocks = [0] * me.workers
         waiting: list[Update] = []
         while True:
             for update in (yield from server.updates()):
                 clocks[update.worker] += 1
-                server.step(server.model - (alpha / me.workers) * update.content)
+                step = me.step_size() / me.workers
+                server.step(server.model - step * update.content, [update.version])
                 waiting.append(update)
             furthest = min(clocks) + self.staleness
             for update in waiting:

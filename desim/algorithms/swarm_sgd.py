@@ -23,13 +23,13 @@ from pydantic import Field, model_validator
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.exchanges import Exchange, Exchanges
 from desim.algorithms.parts.groups import Pairs
-from desim.algorithms.parts.inbox import Inboxes
 from desim.algorithms.parts.line import Line
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.mixings.base import Weights
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class SwarmSGD(Algorithm):
@@ -45,8 +45,6 @@ class SwarmSGD(Algorithm):
     """
 
     kind: ClassVar[str] = "swarm-sgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
-    uses_epsilon: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"batch": 5},
         {"batch": 5, "steps_law": "geometric", "overlap": True},
@@ -66,34 +64,33 @@ class SwarmSGD(Algorithm):
             raise ValueError("overlap = true: a blocking average needs the last step; leave it out")
         return self
 
-    def prepare(self, weights: Weights, streams: Streams) -> tuple[Exchanges, Inboxes, Pairs]:
+    def prepare(self, weights: Weights, streams: Streams) -> tuple[Exchanges, Mailboxes, Pairs]:
         """What the two forms need; refuses a directed graph."""
         exchanges = Exchanges(self.name, weights, Line())
-        return exchanges, Inboxes(weights.graph.workers), Pairs(weights, streams)
+        return exchanges, Mailboxes(weights.graph.workers), Pairs(weights, streams)
 
     def worker(self, me: Worker) -> Waiting:
         """Local steps, then an average with a neighbour."""
-        alpha, _ = self.step_size.at(me.horizon)
-        yield from (self._blocking if self.blocking else self._non_blocking)(me, alpha)
+        yield from (self._blocking if self.blocking else self._non_blocking)(me)
 
-    def _blocking(self, me: Worker, alpha: float) -> Waiting:
-        _, inboxes, pairs = me.common
-        inboxes.open(me)
+    def _blocking(self, me: Worker) -> Waiting:
+        _, mailboxes, pairs = me.common
+        mailboxes.open(me)
         x = me.initial_model()
         for _ in count():
             gradient = yield from me.compute(x, self.batch)
-            x = x - alpha * gradient
+            x = x - me.step_size() * gradient
             if self._is_last(me):
                 number, pair = pairs.next(me.id)
                 own = yield from me.compress(x, self.compressor)
-                inboxes.send(me, sum(pair) - me.id, number, "model", own)
-                theirs = yield from inboxes.wait(me, number, "model")
+                mailboxes.send(me, sum(pair) - me.id, number, "model", own)
+                theirs = yield from mailboxes.wait(me, number, "model")
                 change = yield from me.sum([0.5, -0.5], [theirs, own.content])
                 x = x + change
                 pairs.end(me.id)
             me.commit(x)
 
-    def _non_blocking(self, me: Worker, alpha: float) -> Waiting:
+    def _non_blocking(self, me: Worker) -> Waiting:
         exchanges, *_ = me.common
         y, d = me.state(me.initial_model(), me.zero())
         pair = Exchange(me, exchanges, self.compressor, lambda: me.model - d)
@@ -101,7 +98,8 @@ class SwarmSGD(Algorithm):
             number, last = me.steps, self._is_last(me)
             if last and self.overlap:
                 yield from pair.ask(me.neighbours, number)
-            step = alpha * (yield from me.compute(y, self.batch))
+            gradient = yield from me.compute(y, self.batch)
+            step = me.step_size() * gradient
             if last:
                 if not self.overlap:
                     yield from pair.ask(me.neighbours, number)

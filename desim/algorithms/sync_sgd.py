@@ -17,7 +17,7 @@ from desim.algorithms.parts.served import Served
 from desim.clock.fleet import Fleet
 from desim.errors import ScenarioError
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class SyncSGD(Served):
@@ -28,7 +28,6 @@ class SyncSGD(Served):
     """
 
     kind: ClassVar[str] = "sync-sgd"
-    horizon_only_in_step_size: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"batch": 5}, {"batch": 5, "backups": 1})
 
     backups: Annotated[int, Field(ge=0)] = 0
@@ -36,7 +35,6 @@ class SyncSGD(Served):
     def server(self, me: Worker) -> Waiting:
         """Take the first N - b gradients, step, answer all that wait."""
         self.check(me.fleet)
-        alpha, _ = self.step_size.at(me.horizon)
         server, used = ParameterServer(me, self.model_compressor), me.workers - self.backups
         gradients: list[Ref] = []
         waiting: list[Update] = []
@@ -46,14 +44,16 @@ class SyncSGD(Served):
                 if update.version == server.version:
                     gradients.append(update.content)
                 if len(gradients) == used:
-                    server.step(server.model - alpha * (yield from me.mean(gradients)))
+                    mean = yield from me.mean(gradients)
+                    x = server.model - me.step_size() * mean
+                    server.step(x, [server.version] * len(gradients))
                     gradients = []
             for update in waiting:
                 if update.version < server.version:
                     yield from server.answer(update)
             waiting = [update for update in waiting if update.version == server.version]
 
-    def plan(self, fleet: Fleet) -> dict[str, Any]:
+    def details(self, fleet: Fleet) -> dict[str, Any]:
         """N - b.
 
         Raises:

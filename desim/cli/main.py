@@ -89,10 +89,19 @@ def tune(
     set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
     target: Annotated[
-        float | None, typer.Option(metavar="LOSS", help="Least time to this training loss.")
+        str | None,
+        typer.Option(
+            metavar="[METRIC=]VALUE",
+            help="Least time to this training loss, or value of another metric.",
+        ),
     ] = None,
     at: Annotated[
-        float | None, typer.Option(metavar="TIME_S", help="Least training loss at this time.")
+        float | None,
+        typer.Option(metavar="TIME_S", help="Best training loss, or metric, at this time."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="The metric.", show_default="the scenario's target's, or train-loss"),
     ] = None,
     deadline: Annotated[
         bool, typer.Option("--deadline", help="Search T_d, and compare it with b / E[V].")
@@ -121,17 +130,23 @@ def tune(
     """Find each method's best step size, or deadline; as many candidates for every method."""
     from desim.cli.tuning_table import print_tuning
     from desim.tuning.grid import Grid
-    from desim.tuning.search import tuning_plan
+    from desim.tuning.search import prepare_search
     from desim.tuning.tune import execute
 
     console = Console(quiet=quiet)
     low, high = options.numbers("--range", range_, "0.01,10", 2) or (None, None)
-    planned = tuning_plan(
+    aimed, values = options.targets("--target", target)
+    if len(values) > 1:
+        raise ScenarioError(f"--target = {target!r}: must be one value")
+    if aimed and metric and aimed != metric:
+        raise ScenarioError(f"--target = {target!r}, --metric = {metric!r}: name one metric")
+    planned = prepare_search(
         scenario,
         values=options.values(set_),
         seeds=options.whole_numbers("--seeds", seeds, "0,1,2"),
-        target=target,
+        target=values[0] if values else None,
         at=at,
+        metric=aimed or metric,
         grid=Grid(grid, refine, low, high),
         epsilons=options.numbers("--epsilon", epsilon, "0.5,1"),
         deadline=deadline,

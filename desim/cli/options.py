@@ -1,6 +1,7 @@
 """Options of the command line that are more than one word: their types, and how they are read."""
 
 import tomllib
+from math import isfinite
 from typing import Annotated, Any
 
 import typer
@@ -55,3 +56,17 @@ def numbers(option: str, text: str | None, such_as: str, count: int = 0) -> list
         many = f"{count} numbers" if count else "numbers"
         raise ScenarioError(f"{option} = {text!r}: must be {many}, such as {such_as}")
     return found
+
+
+def targets(option: str, text: str | None) -> tuple[str | None, list[float]]:
+    """The values of `[METRIC=]VALUE,...`, and the metric that they are of where it is named."""
+    if text is None:
+        return None, []
+    metric, named, values = text.rpartition("=")
+    found = numbers(option, values, "0.5 or test-accuracy=0.85")
+    if (named and not metric.strip()) or not all(map(isfinite, found)):
+        raise ScenarioError(
+            f"{option} = {text!r}: must be finite numbers, with the metric's name before them if "
+            "it isn't the usual one, such as 0.5 or test-accuracy=0.85"
+        )
+    return metric.strip() or None, found

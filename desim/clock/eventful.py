@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import simpy
 
-from desim.clock.faults import FaultPlan
-from desim.clock.links.base import End, Link, Mailbox, Wire
+from desim.clock.faults import FaultSchedule
+from desim.clock.links.base import End, Gathering, Link, Wire
 from desim.clock.links.wired import draws
 from desim.clock.network import Network, Process
 from desim.clock.timeline import Timeline
@@ -27,13 +27,13 @@ from desim.streams import Streams
 _LOSSES_WITHOUT_A_STEP = 100
 
 
-class _Parcel:
+class _Transfer:
     """A message on its way to some neighbours.
 
     Attributes:
         source, message, bits, step: what is sent.
         tagged: whether it goes into the mailboxes, under the tag `step`.
-        letter: whether it goes into the letter box of one neighbour, under `tag`.
+        direct: whether it goes into the mailbox of one neighbour, under `tag`.
         number: which of its sender's messages it is; the newest has the largest.
         open: how many neighbours have neither received it nor been given up.
         done_s: when the last of the others received it.
@@ -42,8 +42,8 @@ class _Parcel:
 
     __slots__ = (
         "bits",
+        "direct",
         "done_s",
-        "letter",
         "message",
         "number",
         "open",
@@ -61,10 +61,10 @@ class _Parcel:
         self.number, self.tagged, self.open = number, tagged, ends
         self.done_s = 0.0
         self.waiter: Wake | None = None
-        self.letter, self.tag = False, cast(Hashable, None)
+        self.direct, self.tag = False, cast(Hashable, None)
 
 
-class _Inbox:
+class _Newest:
     """What a worker has of one neighbour: the newest message, and those on their way."""
 
     __slots__ = ("coming", "newest", "number")
@@ -106,7 +106,7 @@ class EventfulNetwork(Network):
         links: list[list[Link]],
         timeline: Timeline,
         losses: tuple[float, float],
-        faults: FaultPlan,
+        faults: FaultSchedule,
         streams: Streams,
         skips: bool,
         give_up: Callable[[int], None],
@@ -117,7 +117,7 @@ class EventfulNetwork(Network):
         self._loss, self._resend_s = losses
         self._faults, self._streams = faults, streams
         self._draws: dict[tuple[int, int], Iterator[float]] = {}
-        self._inboxes = [[_Inbox() for _ in row] for row in neighbours]
+        self._newest = [[_Newest() for _ in row] for row in neighbours]
         self._out_degrees = [sum(len(link.ends) for link in row) for row in links]
         #: The oldest tag that each worker may gather (again); messages under older ones are late.
         self._gathering = [-1] * len(neighbours)
@@ -127,20 +127,20 @@ class EventfulNetwork(Network):
 
     def broadcast(self, source: int, message: Any, bits: int, step: int) -> None:
         """Sends to all neighbours under the tag `step`."""
-        parcel = self._parcel(source, message, bits, step, tagged=True)
+        transfer = self._transfer(source, message, bits, step, tagged=True)
         for link in self._out[source]:
-            self._transmit(parcel, link, link.ends, self._env.now)
+            self._transmit(transfer, link, link.ends, self._env.now)
 
     def tell(
         self, source: int, target: int, message: Any, bits: int, step: int, tag: Hashable
     ) -> None:
-        """Sends to one neighbour, in whose letter box it lies under the tag when it arrives."""
-        link, end = self._way(source, target)
-        parcel = self._parcel(source, message, bits, step, tagged=False, ends=1)
-        parcel.letter, parcel.tag = True, tag
-        self._transmit(parcel, link, [end], self._env.now)
+        """Sends to one neighbour, in whose mailbox it lies under the tag when it arrives."""
+        link, end = self._link_to(source, target)
+        transfer = self._transfer(source, message, bits, step, tagged=False, ends=1)
+        transfer.direct, transfer.tag = True, tag
+        self._transmit(transfer, link, [end], self._env.now)
 
-    def _parcel(
+    def _transfer(
         self,
         source: int,
         message: Any,
@@ -149,28 +149,28 @@ class EventfulNetwork(Network):
         *,
         tagged: bool,
         ends: int | None = None,
-    ) -> _Parcel:
+    ) -> _Transfer:
         ends = self._out_degrees[source] if ends is None else ends
         self.handed_over += ends
         self._numbers[source] += 1
-        return _Parcel(source, message, bits, step, self._numbers[source], tagged, ends)
+        return _Transfer(source, message, bits, step, self._numbers[source], tagged, ends)
 
-    def _transmit(self, parcel: _Parcel, link: Link, ends: list[End], now_s: float) -> None:
+    def _transmit(self, transfer: _Transfer, link: Link, ends: list[End], now_s: float) -> None:
         source = link.source
         # One that is sent again goes to a single neighbour.
-        bits = parcel.bits * (link.copies if ends is link.ends else 1)
+        bits = transfer.bits * (link.copies if ends is link.ends else 1)
         self.bits_sent += bits
 
         def passed(passage: tuple[float, float, float]) -> None:
             for end in ends:
-                self._reach(parcel, link, end, passage)
-            self._timeline.send(source, passage[0], passage[1], parcel.step, bits)
+                self._reach(transfer, link, end, passage)
+            self._timeline.send(source, passage[0], passage[1], transfer.step, bits)
             self._settle(link.wire, self._env.now)
 
         link.send(now_s, bits, passed)
 
     def _reach(
-        self, parcel: _Parcel, link: Link, end: End, passage: tuple[float, float, float]
+        self, transfer: _Transfer, link: Link, end: End, passage: tuple[float, float, float]
     ) -> None:
         """A transmission has come to a neighbour, or not."""
         departs_s, left_s, arrives_s = passage
@@ -181,11 +181,11 @@ class EventfulNetwork(Network):
         down = receiver.between(arrives_s, arrives_s) or between.between(departs_s, arrives_s)
         if not (lost or down):
             self._timeline.receive(
-                array("i", [target]), source, departs_s, arrives_s, parcel.step, parcel.bits
+                array("i", [target]), source, departs_s, arrives_s, transfer.step, transfer.bits
             )
-            self._deliver(parcel, end, arrives_s)
+            self._deliver(transfer, end, arrives_s)
             return
-        self._timeline.lose(target, source, departs_s, arrives_s, parcel.step, parcel.bits)
+        self._timeline.drop(target, source, departs_s, arrives_s, transfer.step, transfer.bits)
         self.lost_in_a_row += 1
         if self.lost_in_a_row > self._most_lost:
             self._give_up(self.lost_in_a_row)
@@ -194,19 +194,19 @@ class EventfulNetwork(Network):
             outages.up_s(again_s) for outages in (between, receiver, self._faults.worker(source))
         )
         if isinf(up_s):
-            self._close(parcel, 0.0)
+            self._close(transfer, 0.0)
             self.given_up += 1
             return
         again_s += ceil((up_s - again_s) / self._resend_s) * self._resend_s
-        self._at(again_s, lambda: self._again(parcel, link, end))
+        self._at(again_s, lambda: self._again(transfer, link, end))
 
-    def _again(self, parcel: _Parcel, link: Link, end: End) -> None:
-        worthless = not parcel.letter and (self._skips or not parcel.tagged)
-        if worthless and parcel.number < self._numbers[link.source]:
+    def _again(self, transfer: _Transfer, link: Link, end: End) -> None:
+        worthless = not transfer.direct and (self._skips or not transfer.tagged)
+        if worthless and transfer.number < self._numbers[link.source]:
             self.given_up += 1  # there is a newer model
-            self._close(parcel, 0.0)
+            self._close(transfer, 0.0)
             return
-        self._transmit(parcel, link, [end], self._env.now)
+        self._transmit(transfer, link, [end], self._env.now)
 
     def _at(self, time_s: float, action: Callable[[], None]) -> None:
         event = Wake(self._env)
@@ -220,37 +220,37 @@ class EventfulNetwork(Network):
             self._draws[key] = draws(self._streams, source, target, 3)
         return next(self._draws[key])
 
-    def _deliver(self, parcel: _Parcel, end: End, arrives_s: float) -> None:
+    def _deliver(self, transfer: _Transfer, end: End, arrives_s: float) -> None:
         self.delivered += 1
-        self._close(parcel, arrives_s)
-        if parcel.letter:
-            arrive = self.letters[end.target].arrive
-            self._at(arrives_s, lambda: arrive(parcel.source, parcel.tag, parcel.message))
+        self._close(transfer, arrives_s)
+        if transfer.direct:
+            arrive = self.mailboxes[end.target].arrive
+            self._at(arrives_s, lambda: arrive(transfer.source, transfer.tag, transfer.message))
             return
-        if not parcel.tagged:
-            inbox = self._inboxes[end.target][end.place]
-            inbox.land(self._env.now)
-            heappush(inbox.coming, (arrives_s, parcel.number, parcel.message))
+        if not transfer.tagged:
+            known = self._newest[end.target][end.place]
+            known.land(self._env.now)
+            heappush(known.coming, (arrives_s, transfer.number, transfer.message))
             return
-        if parcel.step < self._gathering[end.target]:
+        if transfer.step < self._gathering[end.target]:
             return  # nobody asks for it any more
-        box = end.boxes.get(parcel.step)
+        box = end.boxes.get(transfer.step)
         if box is None:
-            box = end.boxes[parcel.step] = Mailbox(end.degree)
+            box = end.boxes[transfer.step] = Gathering(end.degree)
         arrivals = box.arrivals = box.arrivals or {}
         if end.place in arrivals:
             return  # sent once more by a worker that came back
-        box.messages[end.place], arrivals[end.place] = parcel.message, arrives_s
+        box.messages[end.place], arrivals[end.place] = transfer.message, arrives_s
         box.complete_s = max(box.complete_s, arrives_s)
         box.missing -= 1
         if not box.missing and box.waiter is not None:
             box.waiter.succeed_in(max(0.0, box.complete_s - self._env.now))
 
-    def _close(self, parcel: _Parcel, arrives_s: float) -> None:
-        parcel.done_s = max(parcel.done_s, arrives_s)
-        parcel.open -= 1
-        if not parcel.open and parcel.waiter is not None:
-            parcel.waiter.succeed_in(max(0.0, parcel.done_s - self._env.now))
+    def _close(self, transfer: _Transfer, arrives_s: float) -> None:
+        transfer.done_s = max(transfer.done_s, arrives_s)
+        transfer.open -= 1
+        if not transfer.open and transfer.waiter is not None:
+            transfer.waiter.succeed_in(max(0.0, transfer.done_s - self._env.now))
 
     def gather(
         self, target: int, step: int, timeout_s: float = inf, again_from: int | None = None
@@ -263,7 +263,7 @@ class EventfulNetwork(Network):
         Raises:
             SimulationError: the tag is older than one that it has gathered before.
         """
-        boxes = self._mailboxes[target]
+        boxes = self._gatherings[target]
         if step < self._gathering[target]:
             raise SimulationError(
                 f"worker {target} gathers tag {step} after tag {self._gathering[target]}: a method "
@@ -274,7 +274,7 @@ class EventfulNetwork(Network):
             del boxes[tag]
         box = boxes.get(step)
         if box is None:
-            box = boxes[step] = Mailbox(self._degrees[target])
+            box = boxes[step] = Gathering(self._degrees[target])
         if box.missing:
             box.waiter = Wake(self._env)
             yield from self._until(box.waiter, timeout_s)
@@ -296,35 +296,35 @@ class EventfulNetwork(Network):
         super().start_with(source, message)
         for link in self._out[source]:
             for end in link.ends:
-                self._inboxes[end.target][end.place].newest = message
+                self._newest[end.target][end.place].newest = message
 
     def send(
         self, source: int, message: Any, bits: int, step: int, timeout_s: float = inf
     ) -> Process:
         """Sends to all neighbours, who read the newest; waits until all have received it."""
-        parcel = self._parcel(source, message, bits, step, tagged=False)
+        transfer = self._transfer(source, message, bits, step, tagged=False)
         for link in self._out[source]:
             link.posted = message
-            self._transmit(parcel, link, link.ends, self._env.now)
-        if parcel.open:
-            parcel.waiter = Wake(self._env)
-            yield from self._until(parcel.waiter, timeout_s)
-        elif parcel.done_s > self._env.now:
-            yield self._env.timeout(min(timeout_s, parcel.done_s - self._env.now))
+            self._transmit(transfer, link, link.ends, self._env.now)
+        if transfer.open:
+            transfer.waiter = Wake(self._env)
+            yield from self._until(transfer.waiter, timeout_s)
+        elif transfer.done_s > self._env.now:
+            yield self._env.timeout(min(timeout_s, transfer.done_s - self._env.now))
 
     def post(self, source: int, message: Any, bits: int, step: int) -> None:
         """Sends to all neighbours, who read the newest message that has arrived.
 
         On a link whose wire is still busy it waits, and takes the place of one that waits already.
         """
-        parcel = self._parcel(source, message, bits, step, tagged=False)
+        transfer = self._transfer(source, message, bits, step, tagged=False)
         now_s = self._env.now
         for link in self._out[source]:
             link.posted = message
             self._settle(link.wire, now_s)
             if link.wire.free_s <= now_s:
-                self._transmit(parcel, link, link.ends, now_s)
-            elif link.wait(parcel, bits, step):
+                self._transmit(transfer, link, link.ends, now_s)
+            elif link.wait(transfer, bits, step):
                 self.given_up += len(link.ends)  # the older one, which waited
             else:
                 self._settle_when_free(link.wire)
@@ -333,10 +333,10 @@ class EventfulNetwork(Network):
         """The newest message of each neighbour, in neighbour order."""
         if instant:
             return super().newest(target, instant=True)
-        inboxes = self._inboxes[target]
-        for inbox in inboxes:
-            inbox.land(self._env.now)
-        return [inbox.newest for inbox in inboxes]
+        rows = self._newest[target]
+        for known in rows:
+            known.land(self._env.now)
+        return [known.newest for known in rows]
 
     def finish(self) -> None:
         """At the end of a trial: tells the timeline what is still under way."""
@@ -349,9 +349,9 @@ class EventfulNetwork(Network):
         while wire.waiting and wire.free_s <= now_s and not self._finished:
             link = wire.waiting.popleft()
             assert link.waiting is not None
-            parcel = link.waiting[0]
+            transfer = link.waiting[0]
             link.waiting = None
-            self._transmit(parcel, link, link.ends, now_s)
+            self._transmit(transfer, link, link.ends, now_s)
         if wire.waiting:
             self._settle_when_free(wire)
 

@@ -209,7 +209,7 @@ class Outages:
         return before % 2 == 1 or until > before
 
 
-class FaultPlan:
+class FaultSchedule:
     """All outages of a trial.
 
     Args:

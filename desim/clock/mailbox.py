@@ -1,6 +1,6 @@
-"""Letters: messages to one worker, which lie there by their tags until they are taken.
+"""Messages: messages to one worker, which lie there by their tags until they are taken.
 
-A receiver waits for letters, or has each handled at the instant of its arrival.
+A receiver waits for messages, or has each handled at the instant of its arrival.
 """
 
 from collections.abc import Callable, Hashable
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import simpy
 
 
-class Letter(NamedTuple):
+class Delivery(NamedTuple):
     """A message that has arrived.
 
     Attributes:
@@ -21,32 +21,32 @@ class Letter(NamedTuple):
     content: Any
 
 
-#: What is done with a letter when it arrives.
+#: What is done with a message when it arrives.
 Handler = Callable[[int, Any], None]
 
 Condition = Callable[[], bool]
 
 
-class LetterBox:
-    """The letters of one worker.
+class Mailbox:
+    """The messages of one worker.
 
     Args:
         env: the clock.
     """
 
-    __slots__ = ("_awaited", "_env", "_handlers", "_letters")
+    __slots__ = ("_awaited", "_deliveries", "_env", "_handlers")
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
-        self._letters: dict[Hashable, list[Letter]] = {}
+        self._deliveries: dict[Hashable, list[Delivery]] = {}
         self._handlers: dict[Hashable, Handler] = {}
         self._awaited: tuple[Condition, simpy.Event] | None = None
 
     def arrive(self, sender: int, tag: Hashable, content: Any) -> None:
-        """A letter comes in."""
+        """A message comes in."""
         handler = self._handlers.get(tag)
         if handler is None:
-            self._letters.setdefault(tag, []).append(Letter(sender, content))
+            self._deliveries.setdefault(tag, []).append(Delivery(sender, content))
         else:
             handler(sender, content)
         self.look()
@@ -58,27 +58,27 @@ class LetterBox:
             self._awaited = None
 
     def handle(self, tag: Hashable, handler: Handler) -> None:
-        """From now on letters under a tag are given to the handler; those that are there, at once.
+        """From now on messages under a tag are given to the handler; those that are there, at once.
 
         The newest handler of a tag counts.
         """
         self._handlers[tag] = handler
-        for letter in self._letters.pop(tag, []):
-            handler(*letter)
+        for message in self._deliveries.pop(tag, []):
+            handler(*message)
 
     def count(self, tag: Hashable) -> int:
-        """How many letters lie there under a tag."""
-        return len(self._letters.get(tag, ()))
+        """How many messages lie there under a tag."""
+        return len(self._deliveries.get(tag, ()))
 
-    def take(self, tag: Hashable, count: int) -> list[Letter]:
-        """The first letters under a tag, in the order of their arrival."""
-        there = self._letters.pop(tag, [])
+    def take(self, tag: Hashable, count: int) -> list[Delivery]:
+        """The first messages under a tag, in the order of their arrival."""
+        there = self._deliveries.pop(tag, [])
         if there[count:]:
-            self._letters[tag] = there[count:]
+            self._deliveries[tag] = there[count:]
         return there[:count]
 
     def wait(self, condition: Condition) -> simpy.Event:
-        """An event that happens when the condition holds; it is looked at when a letter arrives."""
+        """An event that happens when the condition holds, looked at whenever a message arrives."""
         event = self._env.event()
         self._awaited = condition, event
         return event

@@ -1,4 +1,4 @@
-"""The network: links between neighbours, mailboxes, and the two ways to read them.
+"""The network: links between neighbours, mailboxes, and the two links_to to read them.
 
 A message's arrival is known when it is sent, so it costs no event of its own: it lies in the
 receiver's mailbox with its arrival time, and only a receiver that waits for the last one is woken.
@@ -11,8 +11,8 @@ from typing import Any
 
 import simpy
 
-from desim.clock.links.base import End, Link, Mailbox, Passage, Wire
-from desim.clock.mailbox import LetterBox
+from desim.clock.links.base import End, Gathering, Link, TransitTimes, Wire
+from desim.clock.mailbox import Mailbox
 from desim.clock.timeline import Timeline
 from desim.clock.wake import Wake
 from desim.errors import SimulationError
@@ -30,7 +30,7 @@ class Network:
         timeline: where departures and arrivals are noted.
 
     Attributes:
-        letters: each worker's letter box.
+        mailboxes: each worker's mailbox.
         bits_sent: bits handed to all links so far; messages that wait and may still be replaced
             don't count.
         sent_from_s, sent_until_s: from when until when each worker's own messages go out, the
@@ -50,20 +50,20 @@ class Network:
         self.bits_sent = 0
         self.lost_in_a_row = 0
         self._degrees = [len(row) for row in neighbours]
-        self._mailboxes: list[dict[int, Mailbox]] = [{} for _ in neighbours]
+        self._gatherings: list[dict[int, Gathering]] = [{} for _ in neighbours]
         self.sent_from_s = [0.0] * len(neighbours)
         self.sent_until_s = [0.0] * len(neighbours)
-        self.letters = [LetterBox(env) for _ in neighbours]
+        self.mailboxes = [Mailbox(env) for _ in neighbours]
         self._out = links
         #: Of each worker the link to each target and its end there, for messages to one of them.
-        self._ways: list[dict[int, tuple[Link, End]] | None] = [None] * len(neighbours)
+        self._links_to: list[dict[int, tuple[Link, End]] | None] = [None] * len(neighbours)
         self._in: list[list[Link]] = [[] for _ in neighbours]
         self._into: list[list[End]] = [[] for _ in neighbours]
         for row in links:  # sources ascend, so each receiver's list is in neighbour order
             for link in row:
                 for target in link.targets:
                     place = len(self._in[target])
-                    end = End(target, self._mailboxes[target], place, self._degrees[target])
+                    end = End(target, self._gatherings[target], place, self._degrees[target])
                     link.ends.append(end)
                     self._in[target].append(link)
                     self._into[target].append(end)
@@ -82,7 +82,7 @@ class Network:
             for _, boxes, place, degree in link.ends:
                 box = boxes.get(step)
                 if box is None:
-                    box = boxes[step] = Mailbox(degree)
+                    box = boxes[step] = Gathering(degree)
                 box.messages[place] = message
                 if arrives > box.complete_s:
                     box.complete_s = arrives
@@ -117,10 +117,10 @@ class Network:
         """
         if timeout_s < inf:
             raise _no_timeout(timeout_s)
-        boxes = self._mailboxes[target]
+        boxes = self._gatherings[target]
         box = boxes.get(step)
         if box is None:
-            box = boxes[step] = Mailbox(self._degrees[target])
+            box = boxes[step] = Gathering(self._degrees[target])
         if box.missing:
             box.waiter = Wake(self._env)
             yield box.waiter
@@ -131,15 +131,15 @@ class Network:
 
     def missing(self, target: int, step: int) -> list[int]:
         """The neighbours whose message under a tag a worker still waits for."""
-        box = self._mailboxes[target].get(step)
+        box = self._gatherings[target].get(step)
         row = self._neighbours[target]
         return [j for k, j in enumerate(row) if box is None or box.messages[k] is None]
 
     def tell(
         self, source: int, target: int, message: Any, bits: int, step: int, tag: Hashable
     ) -> None:
-        """Sends to one neighbour, in whose letter box it lies under the tag when it arrives."""
-        link, _ = self._way(source, target)
+        """Sends to one neighbour, in whose mailbox it lies under the tag when it arrives."""
+        link, _ = self._link_to(source, target)
         now = self._env.now
         departs, left, arrives = link.carry(now, bits)
         self.bits_sent += bits
@@ -147,28 +147,28 @@ class Network:
         targets = link.targets if len(link.targets) == 1 else array("i", [target])
         self._timeline.receive(targets, source, departs, arrives, step, bits)
         self._timeline.send(source, departs, left, step, bits)
-        arrive = self.letters[target].arrive
+        arrive = self.mailboxes[target].arrive
         event = Wake(self._env)
         assert event.callbacks is not None
         event.callbacks.append(lambda _: arrive(source, tag, message))
         event.succeed_in(arrives - now)
 
-    def _way(self, source: int, target: int) -> tuple[Link, End]:
+    def _link_to(self, source: int, target: int) -> tuple[Link, End]:
         """The link from one worker to another; equal links are kept apart from now on."""
-        ways = self._ways[source]
-        if ways is None:
+        links_to = self._links_to[source]
+        if links_to is None:
             self._out[source] = [part for link in self._out[source] for part in link.split()]
-            ways = self._ways[source] = {}
+            links_to = self._links_to[source] = {}
             for link in self._out[source]:
                 for end in link.ends:
-                    ways[end.target] = link, end
+                    links_to[end.target] = link, end
                     self._in[end.target][end.place] = link
         try:
-            return ways[target]
+            return links_to[target]
         except KeyError:
             raise SimulationError(
                 f"worker {source} sends to {target}, to which it has no link; it may send to "
-                f"{', '.join(map(str, ways))}"
+                f"{', '.join(map(str, links_to))}"
             ) from None
 
     def start_with(self, source: int, message: Any) -> None:
@@ -216,7 +216,7 @@ class Network:
             else:
                 link.wait(message, bits, step)
 
-    def _launch(self, link: Link, now: float, message: Any, bits: int, step: int) -> Passage:
+    def _launch(self, link: Link, now: float, message: Any, bits: int, step: int) -> TransitTimes:
         departs, left, arrives = link.carry(now, bits)
         link.land(now)  # here too: a receiver that reads at once what was posted never asks
         link.fly(arrives, message)

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desim.schema.results import ACTIVITIES
+
 Columns = dict[str, npt.NDArray[Any]]
 Sink = Callable[[Columns], None]
 
 #: The kinds of interval, in the order of their codes.
-KINDS = ("compute", "wait", "send", "receive", "average", "compress", "down", "lose")
+KINDS = ACTIVITIES
 
 #: Columns and their types. `kind` is the place in KINDS. `receive` runs from a message's departure
-#: to its arrival, with the sender as peer, and `lose` likewise for one that doesn't arrive; peer is
+#: to its arrival, with the sender as peer, and `drop` likewise for one that doesn't arrive; peer is
 #: -1 in all other rows. A `compute` without samples was cut off by a crash, or its deadline came
 #: before the first. `step` is a broadcast's tag, or else the local step.
 DTYPES = {
@@ -89,7 +91,7 @@ class Timeline:
         if self._sink:
             self._intervals.extend((worker, 6, start_s, end_s, step, 0, 0))
 
-    def lose(
+    def drop(
         self, target: int, source: int, departs_s: float, arrives_s: float, step: int, bits: int
     ) -> None:
         """A message that was lost on its way."""
@@ -139,7 +141,7 @@ class Timeline:
         target, left, ended, lost_step, sender, lost_bits = np.array(self._lost).reshape(-1, 6).T
         lost: Columns = {
             "worker": target,
-            "kind": np.full(len(target), KINDS.index("lose")),
+            "kind": np.full(len(target), KINDS.index("drop")),
             "start_s": left,
             "end_s": ended,
             "step": lost_step,

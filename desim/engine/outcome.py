@@ -1,33 +1,11 @@
 """What comes out of a trial."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from desim.tensors.evaluation import Measures
-
-StoppedBy = Literal["time_s", "rounds", "steps", "target_train_loss", "diverged", "stalled"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One evaluation.
-
-    Attributes:
-        time_s: simulated time.
-        round: mean number of local steps.
-        steps, samples, bits_sent: totals over all workers and links.
-        measures: loss and the like.
-    """
-
-    time_s: float
-    round: float
-    steps: int
-    samples: int
-    bits_sent: int
-    measures: Measures
+from desim.metrics.evaluation import Row
 
 
 @dataclass
@@ -37,7 +15,7 @@ class Outcome:
     Attributes:
         rows: the evaluations, the first at time 0.
         time_s: simulated time at the end.
-        stopped_by: which rule ended it.
+        stopped_by: the name of the rule that ended it, or "diverged" or "stalled".
         diverged_at_s: simulated time of the evaluation whose loss wasn't finite, or None.
         diverged: whose message wasn't finite, where that was found before an evaluation; or None.
         stalled: who waits for whom, where nothing could happen any more; else None.
@@ -50,7 +28,7 @@ class Outcome:
 
     rows: list[Row] = field(default_factory=list)
     time_s: float = 0.0
-    stopped_by: StoppedBy = "time_s"
+    stopped_by: str = "time_s"
     diverged_at_s: float | None = None
     diverged: str | None = None
     stalled: str | None = None

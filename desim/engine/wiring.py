@@ -5,9 +5,9 @@ from collections.abc import Callable
 import simpy
 
 from desim.clock.eventful import EventfulNetwork
-from desim.clock.faults import FaultPlan
+from desim.clock.faults import FaultSchedule
 from desim.clock.fleet import Fleet
-from desim.clock.links.base import Site
+from desim.clock.links.base import Deployment
 from desim.clock.network import Network
 from desim.clock.timeline import Timeline
 from desim.scenario.setting import Setting
@@ -23,10 +23,10 @@ def site(
     env: simpy.Environment,
     *,
     apart: bool = False,
-) -> Site:
+) -> Deployment:
     """What links need to know: who sends to whom, and with which access links."""
     machines = [group.hardware for group in setting.machines(fleet)]
-    return Site(
+    return Deployment(
         [row.tolist() for row in graph.targets],
         streams,
         env,
@@ -40,7 +40,7 @@ def network(
     setting: Setting,
     graph: Graph,
     fleet: Fleet,
-    faults: FaultPlan,
+    faults: FaultSchedule,
     streams: Streams,
     env: simpy.Environment,
     timeline: Timeline,

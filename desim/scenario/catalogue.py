@@ -8,7 +8,8 @@ from desim.clock.hardware import Hardware
 from desim.clock.regions import Regions
 from desim.errors import ScenarioError
 from desim.scenario.scenario import Scenario, bundled
-from desim.scenario.setting import Cluster, Evaluate, Network, Stop
+from desim.scenario.setting import Cluster, Network
+from desim.scenario.stopping import Evaluate, Stop
 from desim.schema import profiles
 from desim.schema.phrases import suggest
 from desim.schema.registry import AXES, Table, first_line, members

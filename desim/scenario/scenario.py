@@ -11,9 +11,11 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from desim.algorithms.base import Algorithm
+from desim.algorithms.parts.consensus import Consensus
 from desim.clock.faults import Faults
 from desim.errors import ScenarioError
-from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.scenario.setting import Cluster, Network, Setting
+from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.paths import anchored
 from desim.schema.phrases import short, spelled, suggest
 from desim.schema.registry import Member, Table, explain
@@ -79,7 +81,7 @@ class Scenario(Table):
     @classmethod
     def _crosses(cls, sweep: dict[str, list[Any]]) -> dict[str, list[Any]]:
         for key, values in sweep.items():
-            if key.partition(".")[0] in ("name", "seeds", "sweep"):
+            if key.partition(".")[0] in ("name", "seeds", "sweep", "report"):
                 raise ValueError(
                     f"{key!r} can't be swept; keys below problem, cluster, network, faults, stop, "
                     "evaluate and algorithms can"
@@ -123,15 +125,22 @@ class Scenario(Table):
                     )
         for i, algorithm in enumerate(self.algorithms):
             try:
-                _, epsilon = algorithm.step_size.at(self.stop.rounds)
-                if epsilon != 1 and not algorithm.uses_epsilon:
-                    raise ScenarioError(
-                        f"step_size = {algorithm.step_size.table()}: {algorithm.name} has no "
-                        "consensus step; give alpha only (or epsilon = 1)"
-                    )
+                self._check_step_size(algorithm)
             except ScenarioError as error:
                 raise ScenarioError(f"algorithms.{i}.{error}") from None
+        try:
+            measured(self.evaluate, self.stop)
+        except ValueError as error:
+            raise ScenarioError(f"evaluate.{error}") from None
         return self
+
+    def _check_step_size(self, algorithm: Algorithm) -> None:
+        _, epsilon = algorithm.step_size.within(self.stop.rounds, self.stop.time_s).at(0, 0.0)
+        if epsilon != 1 and not isinstance(algorithm, Consensus):
+            raise ScenarioError(
+                f"step_size = {algorithm.step_size.table()}: {algorithm.name} has no consensus "
+                "step; give alpha only (or epsilon = 1)"
+            )
 
     def with_values(self, values: Mapping[str, Any]) -> "Scenario":
         """A copy with other values at some dotted keys.
@@ -193,9 +202,9 @@ class Scenario(Table):
         longest = max(self.sweep[HORIZON])
         if rounds == longest:
             return False
-        if not vars(type(algorithm)).get("horizon_only_in_step_size"):
-            return False
-        return algorithm.step_size.at(rounds) == algorithm.step_size.at(longest)
+        # Nothing else of a method depends on the number of rounds.
+        step_size, time_s = algorithm.step_size, self.stop.time_s
+        return step_size.within(rounds, time_s) == step_size.within(longest, time_s)
 
 
 def from_table(table: Mapping[str, Any]) -> Scenario:

@@ -1,7 +1,7 @@
 """The tables of a scenario that say where and how long: and all that one trial depends on."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -14,15 +14,15 @@ from desim.clock.links.base import LinkModel
 from desim.clock.stragglers.base import StragglerModel
 from desim.clock.stragglers.none import NoStragglers
 from desim.errors import ScenarioError
+from desim.metrics.base import Metric
 from desim.mixings.base import Mixing, Weights
 from desim.mixings.metropolis import Metropolis
+from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.registry import Table
+from desim.step_sizes.base import StepSize
 from desim.streams import Streams
 from desim.tensors.problem import Problem
 from desim.topologies.base import Graph, Topology
-
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 
 _MOST_WORKERS = 1_000_000
 
@@ -155,57 +155,6 @@ class Network(Table):
         return Metropolis().build(graph)
 
 
-class Stop(Table):
-    """When a trial ends: at the first of these that is reached.
-
-    Attributes:
-        time_s: simulated seconds.
-        rounds: mean number of local steps per worker.
-        steps: local steps over all workers.
-        target_train_loss: training loss of the mean model, looked at when it is evaluated.
-    """
-
-    time_s: Positive | None = None
-    rounds: Count | None = None
-    steps: Count | None = None
-    target_train_loss: float | None = None
-
-    @model_validator(mode="after")
-    def _ends(self) -> Self:
-        if self.time_s is None and self.rounds is None and self.steps is None:
-            raise ValueError(
-                "must have time_s, rounds or steps, since a target loss may never be reached"
-            )
-        return self
-
-
-class Evaluate(Table):
-    """When the mean model is evaluated, besides the beginning and the end; and which.
-
-    Attributes:
-        every_s: simulated seconds between evaluations.
-        every_rounds: mean local steps between evaluations.
-        iterate: "last" (the workers' models as they are) or "average" (of each worker the mean of
-            its models after steps 1 to t, which theorems for convex losses speak of).
-            Gradient norm and consensus error are then those of these means, too.
-        optimum: also find the smallest training loss, by L-BFGS: `optimal_loss` in each trial's
-            manifest. The report then draws how far the losses are from it. Not done by `tune`.
-    """
-
-    every_s: Positive | None = None
-    every_rounds: Count | None = None
-    iterate: Literal["last", "average"] = "last"
-    optimum: bool = False
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.every_s is None) == (self.every_rounds is None):
-            raise ValueError(
-                f"every_s = {self.every_s}, every_rounds = {self.every_rounds}: give exactly one"
-            )
-        return self
-
-
 @dataclass(frozen=True)
 class Setting:
     """Everything that one trial depends on besides the machine."""
@@ -218,6 +167,14 @@ class Setting:
     algorithm: Algorithm
     seed: int
     faults: Faults | None = None
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """All that is measured."""
+        return measured(self.evaluate, self.stop)
+
+    def step_size(self) -> StepSize:
+        """alpha and epsilon, with the horizon filled in."""
+        return self.algorithm.step_size.within(self.stop.rounds, self.stop.time_s)
 
     def fleet(self, streams: Streams) -> Fleet:
         """The workers' machines; the model's cost is counted where one depends on it."""

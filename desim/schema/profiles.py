@@ -70,4 +70,4 @@ def about(kind: Kind, name: str) -> str:
 
 
 def _folder(kind: Kind) -> Path:
-    return Path(str(resources.files("desim.profiles"))) / kind
+    return Path(str(resources.files("desim"))) / "profiles" / kind

@@ -51,6 +51,8 @@ AXES: dict[str, str] = {
     "mixings": "desim.mixings",
     "stragglers": "desim.clock.stragglers",
     "links": "desim.clock.links",
+    "metrics": "desim.metrics",
+    "stops": "desim.stops",
 }
 
 

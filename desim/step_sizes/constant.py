@@ -1,6 +1,6 @@
 """Constant step sizes."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,10 +17,14 @@ class Constant(StepSize):
     """
 
     kind: ClassVar[str] = "constant"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"alpha": 0.5},
+        {"alpha": 0.5, "epsilon": 0.8},
+    )
 
     alpha: Annotated[float, Field(gt=0)]
     epsilon: Annotated[float, Field(gt=0)] = 1.0
 
-    def at(self, horizon: int | None) -> tuple[float, float]:
+    def at(self, step: float, time_s: float) -> tuple[float, float]:
         """(alpha, epsilon)."""
         return self.alpha, self.epsilon

@@ -3,7 +3,7 @@
 alpha = c1 T^{-delta/4}, epsilon = c2 T^{-3 delta/4}.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ class Convex(HorizonStepSize):
     """
 
     kind: ClassVar[str] = "convex"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"delta": 0.2}, {"delta": 0.2, "horizon": 30})
 
     delta: Annotated[float, Field(gt=0, lt=0.5)]
     c1: Annotated[float, Field(gt=0)] = 1.0

@@ -4,7 +4,7 @@ alpha = c1 T^{-delta/2}, epsilon = c2 T^{-3 delta/2} (Reisizadeh et al. 2019, ar
 Theorem 1).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ class StronglyConvex(HorizonStepSize):
     """
 
     kind: ClassVar[str] = "strongly-convex"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"delta": 0.2}, {"delta": 0.2, "horizon": 30})
 
     delta: Annotated[float, Field(gt=0, lt=0.5)]
     c1: Annotated[float, Field(gt=0)] = 1.0

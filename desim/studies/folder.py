@@ -1,12 +1,7 @@
-"""Results on disk: one folder a study, one folder a trial, a manifest last.
+"""Writes results: one folder a study, one folder a trial, a manifest last.
 
-    DIR/scenario.toml                                     the scenario as resolved
-    DIR/manifest.json                                     versions and checksums, when all is done
-    DIR/trials/TRIAL/metrics.parquet, timeline.parquet
-    DIR/trials/TRIAL/labels.parquet                       who holds what, if targets are classes
-    DIR/trials/TRIAL/manifest.json                        renamed into place last: it is whole
-
-Nothing in a trial's folder depends on the machine's clock, so the same trial gives the same bytes.
+What is in it stands in desim/schema/results.py. Nothing in a trial's folder depends on the
+machine's clock, so the same trial gives the same bytes.
 """
 
 import fcntl
@@ -16,7 +11,7 @@ import os
 import platform
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +27,10 @@ from desim.clock.timeline import DTYPES, KINDS, Columns
 from desim.engine.outcome import Outcome
 from desim.errors import ResultsError
 from desim.scenario.scenario import Scenario, Trial
+from desim.scenario.stopping import measured
 from desim.schema.phrases import short
+from desim.schema.results import COMMANDS, FolderKind, ResultsSchema
+from desim.schema.results import FILE as RESULTS_FILE
 
 _KIND_TYPE = pa.dictionary(pa.int8(), pa.string())
 _TIMELINE_SCHEMA = pa.schema(
@@ -50,24 +48,30 @@ class ResultsFolder:
         path: where; made if it isn't there.
         scenario: what is run; a folder that holds another scenario is refused.
         options: what the bytes depend on besides the scenario: train, device, threads.
+        schema: what the folder is.
 
     Raises:
         ResultsError: the folder holds something else, or can't be written.
     """
 
-    def __init__(self, path: Path, scenario: Scenario, options: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, scenario: Scenario, options: dict[str, Any], schema: ResultsSchema
+    ) -> None:
         self.path, self._options = path, options
         file = path / "scenario.toml"
         with _writing(path):
             if file.is_file():
                 _same(path, file, scenario)
+                _same_kind(path, schema)
+                schema.write(path)
                 return
-            if path.is_dir() and any(path.iterdir()):
+            if path.is_dir() and any(one.name != RESULTS_FILE for one in path.iterdir()):
                 raise ResultsError(
                     f"--out = {path}: must be empty or hold results of this scenario, and it holds "
                     "other files; choose another folder"
                 )
             (path / "trials").mkdir(parents=True, exist_ok=True)
+            schema.write(path)
             _write(file, tomli_w.dumps(scenario.table()))
 
     @contextmanager
@@ -167,11 +171,11 @@ class ResultsFolder:
             folder.mkdir(parents=True)
         return folder
 
-    def losses(self, trial: Trial) -> tuple[list[float], list[float]]:
-        """The simulated times and the training losses of a finished trial's evaluations."""
+    def series(self, trial: Trial, columns: Sequence[str]) -> list[list[float]]:
+        """Some columns of a finished trial's evaluations."""
         file = self._folder(trial) / "metrics.parquet"
-        table = pq.read_table(file, columns=["time_s", "train_loss"])
-        return table["time_s"].to_pylist(), table["train_loss"].to_pylist()
+        table = pq.read_table(file, columns=list(dict.fromkeys(columns)))
+        return [table[name].to_pylist() for name in columns]
 
     def add(self, name: str, content: str | pa.Table) -> Path:
         """Writes one more file, a text or a table, beside the trials."""
@@ -242,6 +246,37 @@ def _writing(out: Path) -> Iterator[None]:
         ) from None
 
 
+def schema_of(kind: FolderKind, scenario: Scenario, metric: str | None = None) -> ResultsSchema:
+    """What the results of a scenario hold.
+
+    Args:
+        kind: of folder.
+        scenario: what is run.
+        metric: the column that tables and figures are about; left out, that of the scenario's
+            target or the training loss.
+    """
+    columns = {
+        one.name: one.column()
+        for point in scenario.points()
+        for changed in [scenario.with_values(point)]
+        for one in measured(changed.evaluate, changed.stop)
+    }
+    target = scenario.stop.the_target()
+    chosen = metric or (target.metric.name if target else "train_loss")
+    return ResultsSchema(kind, tuple(columns.values()), tuple(scenario.sweep), chosen)
+
+
+def _same_kind(path: Path, schema: ResultsSchema) -> None:
+    try:
+        there = ResultsSchema.read(path).kind
+    except ValueError:  # stopped before it was written, or damaged: written anew
+        return
+    if there != schema.kind:
+        raise ResultsError(
+            f"--out = {path}: holds what `desim {COMMANDS[there]}` wrote; choose another folder"
+        )
+
+
 def _status(outcome: Outcome) -> str:
     if outcome.diverged_at_s is not None:
         return "diverged"
@@ -255,11 +290,7 @@ def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:
             "algorithm": trial.setting.algorithm.name,
             "seed": trial.setting.seed,
             "time_s": row.time_s,
-            "round": row.round,
-            "steps": row.steps,
-            "samples": row.samples,
-            "bits_sent": row.bits_sent,
-            **row.measures._asdict(),
+            **row.values,
             **{key: _cell(value) for key, value in trial.point.items()},
         }
         for row in outcome.rows

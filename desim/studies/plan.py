@@ -11,7 +11,8 @@ from desim.clock.fleet import Fleet
 from desim.engine.simulation import Simulation
 from desim.engine.wiring import site
 from desim.scenario.scenario import Scenario
-from desim.scenario.setting import Setting, Stop
+from desim.scenario.setting import Setting
+from desim.scenario.stopping import Stop
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
@@ -146,7 +147,7 @@ def _method(
     bits = algorithm.message_bits(lambda used: sized(used)[1], setting.cluster.size)[0]
     graph = setting.weights(streams).graph
     where = site(setting, graph, fleet, streams, simpy.Environment())
-    alpha, epsilon = algorithm.step_size.at(setting.stop.rounds)
+    alpha, epsilon = setting.step_size().at(0, 0.0)
     rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in where.targets)))
     return MethodPlan(
         label=algorithm.name,
@@ -157,7 +158,7 @@ def _method(
         message_s=setting.network.link.times_s(where, bits),
         round_s=_round_s(setting, rounds),
         rounds=rounds,
-        details=algorithm.plan(fleet),
+        details=algorithm.details(fleet),
     )
 
 

@@ -23,7 +23,7 @@ from desim.errors import ScenarioError, SimulationError
 from desim.scenario.scenario import Scenario, Trial, read
 from desim.schema.paths import anchored
 from desim.streams import Streams
-from desim.studies.folder import ResultsFolder
+from desim.studies.folder import ResultsFolder, schema_of
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def run(
     trials = list(scenario.trials())
     check_buildable(trials, train=train)
     options = {"train": train, "device": device, "threads": threads}
-    folder = ResultsFolder(Path(out or Path("results") / scenario.name), scenario, options)
+    path = Path(out or Path("results") / scenario.name)
+    folder = ResultsFolder(path, scenario, options, schema_of("run", scenario))
     with folder.claimed():
         missing = [trial for trial in trials if not folder.finished(trial)]
         most = min(jobs or os.cpu_count() or 1, len(missing))

@@ -23,7 +23,7 @@ class Received:
         self.workers, self.messages, self.absent = workers, messages, absent
 
     @classmethod
-    def some(cls, neighbours: Sequence[int], messages: Sequence[Ref | None]) -> "Received":
+    def partial(cls, neighbours: Sequence[int], messages: Sequence[Ref | None]) -> "Received":
         """Of neighbours, some of whom may have sent none."""
         there = {j: m for j, m in zip(neighbours, messages, strict=True) if m is not None}
         absent = len(there) < len(neighbours)

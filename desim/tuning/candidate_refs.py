@@ -1,4 +1,4 @@
-"""Bundles: a ref per candidate of a search, behind one ref that an algorithm handles."""
+"""A ref per candidate of a search, behind one ref that an algorithm handles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from desim.tensors.refs import Ref
 from desim.tuning.candidates import Numbers
 
 
-class Bundle(Ref):
+class CandidateRefs(Ref):
     """One ref per candidate; arithmetic goes candidate by candidate.
 
     Attributes:
@@ -22,29 +22,31 @@ class Bundle(Ref):
         super().__init__([])
         self.parts = parts
 
-    def _with(self, other: Ref, operator: Callable[[Ref, Ref], Ref]) -> Bundle:
-        pairs = zip(self.parts, cast(Bundle, other).parts, strict=True)
-        return Bundle([None if a is None or b is None else operator(a, b) for a, b in pairs])
+    def _with(self, other: Ref, operator: Callable[[Ref, Ref], Ref]) -> CandidateRefs:
+        pairs = zip(self.parts, cast(CandidateRefs, other).parts, strict=True)
+        return CandidateRefs([None if a is None or b is None else operator(a, b) for a, b in pairs])
 
-    def _scaled(self, factor: float | Numbers, operator: Callable[[Ref, float], Ref]) -> Bundle:
+    def _scaled(
+        self, factor: float | Numbers, operator: Callable[[Ref, float], Ref]
+    ) -> CandidateRefs:
         count = len(self.parts)
         factors = factor.values if isinstance(factor, Numbers) else [factor] * count
         pairs = zip(self.parts, factors, strict=True)
-        return Bundle([None if ref is None else operator(ref, f) for ref, f in pairs])
+        return CandidateRefs([None if ref is None else operator(ref, f) for ref, f in pairs])
 
-    def __add__(self, other: Ref) -> Bundle:
+    def __add__(self, other: Ref) -> CandidateRefs:
         return self._with(other, Ref.__add__)
 
-    def __sub__(self, other: Ref) -> Bundle:
+    def __sub__(self, other: Ref) -> CandidateRefs:
         return self._with(other, Ref.__sub__)
 
-    def __mul__(self, factor: float | Numbers) -> Bundle:
+    def __mul__(self, factor: float | Numbers) -> CandidateRefs:
         return self._scaled(factor, Ref.__mul__)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, divisor: float | Numbers) -> Bundle:
+    def __truediv__(self, divisor: float | Numbers) -> CandidateRefs:
         return self._scaled(divisor, Ref.__truediv__)
 
-    def __neg__(self) -> Bundle:
+    def __neg__(self) -> CandidateRefs:
         return self * -1.0

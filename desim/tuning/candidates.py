@@ -1,7 +1,7 @@
 """Several step sizes in the place of one: what lets one clock serve all candidates of a search.
 
-`alpha, epsilon = self.step_size.at(me.horizon)` in an algorithm then gives one number per
-candidate; refs (desim/tensors/bundle.py) take them as factors, each candidate its own.
+`me.step_size()` in an algorithm then gives one number per candidate; refs
+(desim/tuning/candidate_refs.py) take them as factors, each candidate its own.
 """
 
 from __future__ import annotations
@@ -88,9 +88,14 @@ class CandidateStepSizes(StepSize):
 
     members: tuple[StepSize, ...]
 
-    def at(self, horizon: int | None) -> tuple[float, float]:
+    def within(self, rounds: int | None, time_s: float | None) -> CandidateStepSizes:
+        """Each with the horizon."""
+        within = tuple(member.within(rounds, time_s) for member in self.members)
+        return CandidateStepSizes(members=within)
+
+    def at(self, step: float, time_s: float) -> tuple[float, float]:
         """(alpha, epsilon): Numbers, or a plain number where all candidates have the same."""
-        pairs = [member.at(horizon) for member in self.members]
+        pairs = [member.at(step, time_s) for member in self.members]
         alpha, epsilon = (_one_or_all([pair[k] for pair in pairs]) for k in (0, 1))
         return alpha, epsilon
 

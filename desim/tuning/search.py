@@ -8,10 +8,13 @@ from typing import Any
 from desim.algorithms.base import Algorithm
 from desim.clock.fleet import Fleet
 from desim.errors import ScenarioError
+from desim.metrics.base import Metric
 from desim.scenario.scenario import Scenario
+from desim.scenario.stopping import measured
 from desim.streams import Streams
 from desim.studies.study import prepared
-from desim.tuning.grid import Grid, Objective
+from desim.tuning.grid import Grid
+from desim.tuning.objective import Objective
 
 #: Where no range is asked for, step sizes go so many times below and above the scenario's, and
 #: deadlines below and above the rule's: half the distance on the logarithmic scale, as they only
@@ -23,7 +26,7 @@ Point = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchedMethod:
     """What is searched of one method.
 
     Attributes:
@@ -52,13 +55,13 @@ class Searched:
 
 
 @dataclass(frozen=True)
-class TuningPlan:
+class Search:
     """A search before it is run.
 
     Attributes:
         scenario: as it was given.
         tried: the same, stopping where the objective says.
-        objective: what is made small.
+        objective: what is looked for.
         grid: where.
         methods: what is searched of each.
         deadline: whether deadlines are searched.
@@ -68,7 +71,7 @@ class TuningPlan:
     tried: Scenario
     objective: Objective
     grid: Grid
-    methods: tuple[Searched, ...]
+    methods: tuple[SearchedMethod, ...]
     deadline: bool
 
     @property
@@ -76,7 +79,7 @@ class TuningPlan:
         """How many every method gets, the same for all; a rule outside of the grid comes on top."""
         return self.grid.points * max(1, len(self.methods[0].epsilons)) + 2 * self.grid.refine
 
-    def coarse(self, method: Searched) -> list[float]:
+    def coarse(self, method: SearchedMethod) -> list[float]:
         """The values of a method's first stage; those of deadlines have the rule among them."""
         grid = self.grid
         if self.deadline and grid.low and grid.high:
@@ -96,17 +99,18 @@ class TuningPlan:
         )
 
 
-def tuning_plan(
+def prepare_search(
     scenario: Scenario | str | Path,
     *,
     values: dict[str, Any] | None = None,
     seeds: list[int] | None = None,
     target: float | None = None,
     at: float | None = None,
+    metric: str | None = None,
     grid: Grid | None = None,
     epsilons: Sequence[float] = (),
     deadline: bool = False,
-) -> TuningPlan:
+) -> Search:
     """Checks a search and tells what it amounts to; the arguments are those of `tune`.
 
     Raises:
@@ -118,7 +122,7 @@ def tuning_plan(
             f"sweep = {scenario.sweep}: must be empty, each point has a best of its own; "
             "use --set 'sweep={}' and --set for one point"
         )
-    tried, objective = _objective(scenario, target, at)
+    tried, objective = _objective(scenario, target, at, metric)
     if deadline:
         if epsilons:
             raise ScenarioError(
@@ -138,7 +142,7 @@ def tuning_plan(
             )
     else:
         searched = [_step_size(i, a, epsilons) for i, a in enumerate(scenario.algorithms)]
-    made = TuningPlan(scenario, tried, objective, grid or Grid(), tuple(searched), deadline)
+    made = Search(scenario, tried, objective, grid or Grid(), tuple(searched), deadline)
     for method in made.methods:  # a bad value must not stop the search in the middle
         for point in method.points(made.coarse(method)):
             changed(tried, method, point)
@@ -146,47 +150,75 @@ def tuning_plan(
 
 
 def _objective(
-    scenario: Scenario, target: float | None, at: float | None
+    scenario: Scenario, target: float | None, at: float | None, metric: str | None
 ) -> tuple[Scenario, Objective]:
-    stop = scenario.stop
+    """The scenario that is tried, which measures and stops as the objective needs it."""
+    stop, own = scenario.stop, scenario.stop.the_target()
     if target is not None and at is not None:
         raise ScenarioError(f"--target = {target:g}, --at = {at:g}: give one of them")
+    chosen = own.metric if own else Metric.parse("train-loss")
+    if metric is not None:
+        try:
+            chosen = Metric.parse(metric)
+        except ValueError as error:
+            raise ScenarioError(f"--metric = {metric!r}: {error}") from None
+    if chosen.good is None and not (own and own.metric == chosen):
+        raise ScenarioError(
+            f"--metric = {chosen.name!r}: neither low nor high values of it are good; choose one "
+            "that `desim show` gives a good direction"
+        )
+    column, above = chosen.column(), chosen.good == "high"
     if at is not None:
         if stop.time_s is not None and at > stop.time_s:
             raise ScenarioError(
                 f"--at = {at:g}: must be at most stop.time_s = {stop.time_s:g}, in seconds"
             )
-        changes = {"stop.time_s": at, "stop.target_train_loss": None}
-        return scenario.with_values(changes), Objective(None, f"at {at:g} s")
-    target = stop.target_train_loss if target is None else target
+        changes = {"stop.time_s": at, "stop.target_train_loss": None, "stop.target": None}
+        tried = _measuring(scenario.with_values(changes), chosen)
+        return tried, Objective(column, above, None, f"at {at:g} s")
+    if target is None and own is not None and own.metric == chosen:
+        return scenario, Objective(column, own.above, own.value, "")
     if target is None:
-        return scenario, Objective(None, "at the end")
-    return scenario.with_values({"stop.target_train_loss": target}), Objective(target, "")
+        return _measuring(scenario, chosen), Objective(column, above, None, "at the end")
+    table = {"metric": chosen.table(), "value": target}
+    tried = scenario.with_values({"stop.target": table, "stop.target_train_loss": None})
+    return tried, Objective(column, above, target, "")
 
 
-def _step_size(place: int, algorithm: Algorithm, epsilons: Sequence[float]) -> Searched:
+def _measuring(scenario: Scenario, metric: Metric) -> Scenario:
+    """The scenario, which measures this, too."""
+    if metric in measured(scenario.evaluate, scenario.stop):
+        return scenario
+    wanted = [*scenario.evaluate.metrics, metric]
+    return scenario.with_values({"evaluate.metrics": [one.table() for one in wanted]})
+
+
+def _step_size(place: int, algorithm: Algorithm, epsilons: Sequence[float]) -> SearchedMethod:
     step_size = algorithm.step_size
     fields = step_size.searched
-    for field in fields[: 2 if epsilons else 1]:
-        if field not in type(step_size).model_fields:
-            raise ScenarioError(
-                f"algorithms.{place}.step_size = {step_size.table()}: has no {field} to search; "
-                "name its fields in `searched`"
-            )
-    return Searched(
+    values: list[Any] = [step_size] * 2
+    for k, field in enumerate(fields[: 2 if epsilons else 1]):
+        for part in field.split("."):
+            if part not in type(values[k]).model_fields:
+                raise ScenarioError(
+                    f"algorithms.{place}.step_size = {step_size.table()}: has no {field} to "
+                    "search; name its fields in `searched`"
+                )
+            values[k] = getattr(values[k], part)
+    return SearchedMethod(
         place,
         algorithm.name,
-        fields[0],
+        fields[0].rpartition(".")[2],
         f"step_size.{fields[0]}",
-        getattr(step_size, fields[0]),
+        values[0],
         epsilons=tuple((f"step_size.{fields[1]}", epsilon) for epsilon in epsilons),
     )
 
 
-def _deadline(place: int, algorithm: Algorithm, fleet: Fleet) -> Searched | None:
+def _deadline(place: int, algorithm: Algorithm, fleet: Fleet) -> SearchedMethod | None:
     deadline_s = getattr(algorithm, "deadline_s", None)
     if deadline_s is not None:
-        return Searched(place, algorithm.name, "T_d", "deadline_s", deadline_s)
+        return SearchedMethod(place, algorithm.name, "T_d", "deadline_s", deadline_s)
     batch = getattr(algorithm, "expected_batch", None)
     if batch is not None:
         if not fleet.proportional:
@@ -195,11 +227,11 @@ def _deadline(place: int, algorithm: Algorithm, fleet: Fleet) -> Searched | None
                 f"this hardware; give deadline_s = {fleet.deadline_s(batch):.4g} instead"
             )
         seconds_each = fleet.deadline_s(batch) / batch
-        return Searched(place, algorithm.name, "T_d", "expected_batch", batch, seconds_each)
+        return SearchedMethod(place, algorithm.name, "T_d", "expected_batch", batch, seconds_each)
     return None
 
 
-def changed(scenario: Scenario, method: Searched, point: Point) -> Scenario:
+def changed(scenario: Scenario, method: SearchedMethod, point: Point) -> Scenario:
     """The scenario with a candidate in its place."""
     return scenario.with_values(
         {f"algorithms.{method.place}.{key}": value for key, value in point.items()}

@@ -1,4 +1,4 @@
-"""One clock for many step sizes: a timeline doesn't depend on them.
+"""One clock for many candidates: a timeline doesn't depend on the step size.
 
 The candidates of a search share the clock and everything that an algorithm does on it. Each has a
 tape and a store of its own, so that its numbers are, bit for bit, those of a trial alone.
@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import isfinite
-from typing import cast
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, cast
 
 from desim.engine.outcome import Outcome
+from desim.engine.record import Record
 from desim.engine.simulation import Simulation
 from desim.errors import NonFiniteError
 from desim.scenario.setting import Setting
 from desim.step_sizes.base import StepSize
-from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
-from desim.tensors.evaluation import Evaluator, Measures
 from desim.tensors.plane import Plane, Sized, Tensors
+from desim.tensors.problem import Task
 from desim.tensors.refs import Ref
-from desim.tuning.candidate_refs import Bundle
+from desim.tensors.tape import Tape
+from desim.tuning.candidate_refs import CandidateRefs
 from desim.tuning.candidates import CandidateStepSizes, NotOneNumberError
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class BundledTensors:
+
+class CandidateTensors:
     """The tensor side of a worker for all candidates.
 
     Args:
@@ -46,13 +46,13 @@ class BundledTensors:
         self.alive = set(range(len(planes)))
         self._initial = self._each(lambda plane, _: plane.initial())
 
-    def _each(self, operation: Callable[[Tensors, int], Ref], *inputs: Ref) -> Bundle:
-        bundles = cast(tuple[Bundle, ...], inputs)
+    def _each(self, operation: Callable[[Tensors, int], Ref], *inputs: Ref) -> CandidateRefs:
+        refs = cast(tuple[CandidateRefs, ...], inputs)
         parts: list[Ref | None] = [None] * len(self._planes)
         for k in self.alive:
-            if all(bundle.parts[k] is not None for bundle in bundles):
+            if all(ref.parts[k] is not None for ref in refs):
                 parts[k] = operation(self._planes[k], k)
-        return Bundle(parts)
+        return CandidateRefs(parts)
 
     def initial(self) -> Ref:
         """The initial model."""
@@ -92,7 +92,7 @@ class BundledTensors:
 
     def record(self, ref: Ref, worker: int) -> None:
         """Makes one operation per candidate, and lets go of those no longer computed."""
-        parts = cast(Bundle, ref).parts
+        parts = cast(CandidateRefs, ref).parts
         for k, plane in enumerate(self._planes):
             kept = parts[k]
             if k not in self.alive:
@@ -109,24 +109,21 @@ class BundledTensors:
 
 def part(ref: Ref, candidate: int) -> Ref:
     """The ref of a candidate that is still computed."""
-    found = cast(Bundle, ref).parts[candidate]
+    found = cast(CandidateRefs, ref).parts[candidate]
     assert found is not None
     return found
 
 
-class BundledSimulation(Simulation):
+class SharedClock(Simulation):
     """Trials that differ in their step sizes only, on one clock.
 
-    A candidate that diverges or reaches [stop] target_train_loss is done; the clock goes on for the
-    others.
+    A candidate that diverges, or that a stop rule ends at an evaluation, is done; the clock goes on
+    for the others.
 
     Args:
         setting: what to simulate; its algorithm's own step size doesn't matter.
         step_sizes: one per candidate.
         device, progress: as for `Simulation`.
-
-    Attributes:
-        outcomes: one per candidate, as a trial alone would give it.
     """
 
     def __init__(
@@ -137,27 +134,23 @@ class BundledSimulation(Simulation):
         device: str = "cpu",
         progress: Callable[[float], None] | None = None,
     ) -> None:
-        self.outcomes = [Outcome() for _ in step_sizes]
         candidates = CandidateStepSizes(members=tuple(step_sizes))
         algorithm = setting.algorithm.model_copy(update={"step_size": candidates})
         super().__init__(replace(setting, algorithm=algorithm), device=device, progress=progress)
 
-    def _tensors(self, streams: Streams, device: str, one_by_one: bool) -> Plane:
-        where = torch.device(device)
-        task = self._setting.problem.task(self._setting.cluster.size, streams, where)
-        for outcome in self.outcomes:
-            outcome.label_counts, outcome.label_names = task.label_counts(), task.names
-        self.tape = None
-        self._tapes = [self._tape(task, streams, where, one_by_one) for _ in self.outcomes]
-        self._evaluators = [Evaluator(tape.kernels.store, task) for tape in self._tapes]
+    def _tensors(self, task: Task, tape: Callable[[], Tape]) -> Plane:
+        candidates = cast(CandidateStepSizes, self._setting.algorithm.step_size).members
+        # The clock's own record looks at no tensors, and no rule that looks at them ends it.
+        self._record = Record([metric for metric in self._metrics if metric.clock], ())
+        tapes = [tape() for _ in candidates]
+        self._records = [Record(self._metrics, self._rules, task, own) for own in tapes]
         row, layers = task.objective.pack(), task.objective.layers
-        self._bundle = BundledTensors(
-            [Tensors(tape, tape.constant(row), layers) for tape in self._tapes], layers
-        )
-        return self._bundle
+        planes = [Tensors(own, own.constant(row), layers) for own in tapes]
+        self._candidates = CandidateTensors(planes, layers)
+        return self._candidates
 
     def run_all(self) -> list[Outcome]:
-        """Runs all candidates to their ends.
+        """Runs all candidates to their ends, and gives the outcome of each as if it were alone.
 
         Raises:
             SimulationError: as for `Simulation.run`.
@@ -166,13 +159,12 @@ class BundledSimulation(Simulation):
                 says so; its candidates must be run one by one.
         """
         clock = self.run()
-        for k in self._bundle.alive:
-            self.outcomes[k].stopped_by = clock.stopped_by
-            self.outcomes[k].stalled = clock.stalled
-        for outcome, tape in zip(self.outcomes, self._tapes, strict=True):
+        outcomes = [record.end() for record in self._records]
+        for k in self._candidates.alive:
+            outcomes[k].stopped_by, outcomes[k].stalled = clock.stopped_by, clock.stalled
+        for outcome in outcomes:
             outcome.time_s = outcome.rows[-1].time_s
-            outcome.peak_rows = tape.kernels.store.peak
-        return self.outcomes
+        return outcomes
 
     def _diverge(self, error: NonFiniteError) -> None:
         """One candidate's end is not the others': they must be run one by one."""
@@ -180,24 +172,15 @@ class BundledSimulation(Simulation):
 
     def _evaluate(self) -> None:
         self.network.settle()
-        self.outcome.rows.append(self._row(Measures()))
-        for k in sorted(self._bundle.alive):
-            self._evaluate_candidate(k)
-        if not self._bundle.alive and not self._stopped.triggered:
+        counts, stopped = self._counts(), self._stopped.triggered
+        self._record.evaluate(counts, ())
+        for k in sorted(self._candidates.alive):
+            models = [(part(w.evaluated, k), w.id) for w in self.evaluated_workers()]
+            reason = self._records[k].evaluate(counts, models)
+            # As in a trial alone: what has ended it before comes first, unless it diverges.
+            if reason is None or (stopped and reason != "diverged"):
+                continue
+            self._records[k].outcome.stopped_by = reason
+            self._candidates.alive.discard(k)
+        if not self._candidates.alive and not self._stopped.triggered:
             self._stopped.succeed()
-
-    def _evaluate_candidate(self, candidate: int) -> None:
-        tape, outcome = self._tapes[candidate], self.outcomes[candidate]
-        models = [tape.record(part(w.evaluated, candidate), w.id) for w in self.evaluated_workers()]
-        tape.flush()
-        measures = self._evaluators[candidate]([model.row for model in models])
-        row = self._row(measures)
-        outcome.rows.append(row)
-        target = self._setting.stop.target_train_loss
-        if not isfinite(measures.train_loss):
-            outcome.diverged_at_s, outcome.stopped_by = row.time_s, "diverged"
-        elif self._stopped.triggered or target is None or measures.train_loss > target:
-            return
-        else:
-            outcome.stopped_by = "target_train_loss"
-        self._bundle.alive.discard(candidate)

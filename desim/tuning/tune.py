@@ -1,7 +1,7 @@
 """Finds each algorithm's best step size, or its best deadline: what `desim tune` does.
 
 Step sizes don't change a timeline, so all candidates of an algorithm and a seed share one clock
-(desim/bundled.py). Deadlines change it: each is a trial of its own.
+(desim/tuning/shared_clock.py). Deadlines change it: each is a trial of its own.
 """
 
 import os
@@ -17,7 +17,7 @@ import tomli_w
 
 from desim.errors import ScenarioError
 from desim.scenario.scenario import Scenario, Trial
-from desim.studies.folder import ResultsFolder
+from desim.studies.folder import ResultsFolder, schema_of
 from desim.studies.study import (
     Progress,
     Report,
@@ -26,8 +26,9 @@ from desim.studies.study import (
     check_device,
     work_through,
 )
-from desim.tuning.grid import Curve, Grid, Objective, Score, score
-from desim.tuning.search import Point, Searched, TuningPlan, changed, tuning_plan
+from desim.tuning.grid import Grid
+from desim.tuning.objective import Curve, Objective, Score, score
+from desim.tuning.search import Point, Search, SearchedMethod, changed, prepare_search
 from desim.tuning.work import TuningWork
 
 
@@ -64,7 +65,7 @@ class Tuning:
     """What `tune` gives.
 
     Attributes:
-        objective: what was made small.
+        objective: what was looked for.
         methods: the best of each method.
         scenario: the scenario with them.
         folder: the results folder: `candidates.parquet` has a row per candidate and seed,
@@ -85,6 +86,7 @@ def tune(
     seeds: list[int] | None = None,
     target: float | None = None,
     at: float | None = None,
+    metric: str | None = None,
     grid: Grid | None = None,
     epsilons: Sequence[float] = (),
     deadline: bool = False,
@@ -100,10 +102,11 @@ def tune(
         out: the results folder; left out, results/NAME-tuning or results/NAME-deadline. Candidates
             that are finished there are kept.
         values, seeds, jobs, threads, device, progress: as for `run`.
-        target: make the time to this training loss small.
-        at: make the training loss at this simulated time, in s, small; at the end of a trial that
-            ends before. Without both: the time to the scenario's own target, or the loss at its
-            end.
+        target: make the time to this value of the metric small.
+        at: make the metric at this simulated time, in s, as good as possible; at the end of a trial
+            that ends before. Without both: the time to the scenario's own target, or the metric at
+            its end.
+        metric: the kind of a metric; left out, that of the scenario's target or the training loss.
         grid: how many candidates, and where; the same number for every algorithm.
         epsilons: values of the consensus step that are crossed with the grid.
         deadline: search the deadline T_d of the algorithms that have one.
@@ -111,12 +114,13 @@ def tune(
     Raises:
         ScenarioError, ModelError, ResultsError, SimulationError: see desim.errors.
     """
-    planned = tuning_plan(
+    planned = prepare_search(
         scenario,
         values=values,
         seeds=seeds,
         target=target,
         at=at,
+        metric=metric,
         grid=grid,
         epsilons=epsilons,
         deadline=deadline,
@@ -125,7 +129,7 @@ def tune(
 
 
 def execute(
-    planned: TuningPlan,
+    planned: Search,
     out: str | Path | None = None,
     *,
     jobs: int | None = None,
@@ -140,9 +144,10 @@ def execute(
     ending = "deadline" if planned.deadline else "tuning"
     path = Path(out or Path("results") / f"{planned.scenario.name}-{ending}")
     options = {"train": True, "device": device, "threads": threads}
-    folder = ResultsFolder(path, planned.tried, options)
+    schema = schema_of("tuning", planned.tried, planned.objective.column.name)
+    folder = ResultsFolder(path, planned.tried, options, schema)
     with folder.claimed():
-        search = _Search(planned, folder, options, jobs or os.cpu_count() or 1, progress)
+        search = _Running(planned, folder, options, jobs or os.cpu_count() or 1, progress)
         return search.run()
 
 
@@ -154,10 +159,10 @@ class _Candidate:
     trials: tuple[Trial, ...]
 
 
-class _Search:
+class _Running:
     def __init__(
         self,
-        planned: TuningPlan,
+        planned: Search,
         folder: ResultsFolder,
         options: dict[str, Any],
         jobs: int,
@@ -187,7 +192,7 @@ class _Search:
         self._check_target(best)
         tuned = planned.scenario
         for method, candidate in zip(planned.methods, best, strict=True):
-            if not isinf(self._score(candidate).loss):
+            if not isinf(self._score(candidate).best):
                 tuned = changed(tuned, method, candidate.point)
         self._folder.add("tuned.toml", tomli_w.dumps(tuned.table()))
         self._folder.add("candidates.parquet", self._table(best))
@@ -196,7 +201,7 @@ class _Search:
         methods = tuple(map(self._found, range(len(best)), best))
         return Tuning(planned.objective, methods, tuned, self._folder.path)
 
-    def _first(self, method: Searched, values: list[float]) -> list[Point]:
+    def _first(self, method: SearchedMethod, values: list[float]) -> list[Point]:
         """The first stage; the rule that deadlines are measured against is always among them."""
         missing = [method.own] if self._plan.deadline and method.own not in values else []
         return method.points([*values, *missing])
@@ -235,7 +240,7 @@ class _Search:
         size = max(1, -(-len(group) // max(1, self._jobs // groups)))
         return [group[i : i + size] for i in range(0, len(group), size)]
 
-    def _candidate(self, method: Searched, point: Point) -> _Candidate:
+    def _candidate(self, method: SearchedMethod, point: Point) -> _Candidate:
         scenario = changed(self._plan.tried, method, point)
         prefix = "-".join(f"{key.rpartition('.')[2]}={value!r}" for key, value in point.items())
         values = {f"algorithms.{method.label}.{key}": value for key, value in point.items()}
@@ -246,8 +251,9 @@ class _Search:
 
     def _curve(self, trial: Trial) -> Curve:
         if trial.name not in self._curves:
-            times_s, losses = self._folder.losses(trial)
-            self._curves[trial.name] = Curve(times_s, losses, not np.isfinite(losses[-1]))
+            names = ["time_s", self._plan.objective.column.name, "train_loss"]
+            times_s, values, losses = self._folder.series(trial, names)
+            self._curves[trial.name] = Curve(times_s, values, not np.isfinite(losses[-1]))
         return self._curves[trial.name]
 
     def _score(self, candidate: _Candidate) -> Score:
@@ -260,11 +266,13 @@ class _Search:
         ]
 
     def _check_target(self, best: list[_Candidate]) -> None:
-        target = self._plan.objective.target
-        start = self._curve(best[0].trials[0]).losses[0]
-        if target is not None and start <= target:
+        objective = self._plan.objective
+        start = self._curve(best[0].trials[0]).values[0]
+        if objective.target is not None and objective.sign * (start - objective.target) <= 0:
+            side = "above" if objective.above else "below"
             raise ScenarioError(
-                f"--target = {target:g}: must be below the loss before training, {start:.4g}"
+                f"--target = {objective.target:g}: must be {side} the {objective.column.title} "
+                f"before training, {start:.4g}"
             )
 
     def _found(self, place: int, best: _Candidate) -> Tuned:
@@ -287,7 +295,7 @@ class _Search:
             note=self._note(found, on_edge, self._epsilon_edge(method, epsilon)),
         )
 
-    def _epsilon_edge(self, method: Searched, epsilon: float | None) -> str:
+    def _epsilon_edge(self, method: SearchedMethod, epsilon: float | None) -> str:
         """What to add to the consensus steps; an epsilon of 1 averages fully and needs no more."""
         tried = sorted(value for _, value in method.epsilons)
         if epsilon is None or len(tried) < 2:
@@ -298,10 +306,10 @@ class _Search:
         return "larger" if epsilon == tried[-1] and not full else ""
 
     def _note(self, found: Score, on_edge: bool, epsilon_edge: str) -> str:
-        if isinf(found.loss):
+        if isinf(found.best):
             return "all diverged, left as it was: smaller ones with --range"
         notes = []
-        if isinf(found.objective):
+        if isinf(found.cost):
             notes.append("no candidate reached the target for every seed")
         if on_edge:
             notes.append("on the edge of the grid: widen with --range")
@@ -323,8 +331,8 @@ class _Search:
                         "epsilon": next((candidate.point[k] for k, _ in method.epsilons), None),
                         "seed": trial.setting.seed,
                         "objective": str(objective),
-                        "score": objective.value(curve),
-                        "lowest_loss": min(filter(np.isfinite, curve.losses), default=None),
+                        "score": objective.shown(objective.cost(curve)),
+                        "best_value": objective.best(curve),
                         "diverged": curve.diverged,
                         "best": candidate is chosen,
                         "own": candidate.point[method.key] == method.own,

@@ -11,7 +11,7 @@ from desim.errors import DesimError, NonFiniteError
 from desim.scenario.scenario import Trial
 from desim.studies.folder import ResultsFolder
 from desim.studies.study import simulate, torch_threads
-from desim.tuning.shared_clock import BundledSimulation
+from desim.tuning.shared_clock import SharedClock
 
 
 class TuningWork:
@@ -58,7 +58,7 @@ class TuningWork:
             step_sizes = [trial.setting.algorithm.step_size for trial in self._trials]
             setting = self._trials[0].setting
             try:
-                together = BundledSimulation(setting, step_sizes, device=device, progress=progress)
+                together = SharedClock(setting, step_sizes, device=device, progress=progress)
                 return together.run_all()
             except NonFiniteError:
                 pass  # of some candidate: alone, each ends by itself

@@ -1,78 +1,48 @@
-"""What a worker sends and receives, and how it waits."""
+"""How a simulated worker sends, receives and waits: that part of the protocol."""
 
-from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable
 from math import inf
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import simpy
 
-from desim.clock.barrier import Barrier
-from desim.clock.mailbox import Letter
-from desim.clock.network import Network
-from desim.clock.timeline import Timeline
+from desim.clock.mailbox import Delivery
 from desim.tensors.received import Received
-
-#: A worker's generator yields and takes: simulated time passes at each `yield from`.
-Waiting = Generator[simpy.Event, Any, Any]
-
-_FLOAT_BITS = 32
-
-
-class Message(NamedTuple):
-    """Something on its way.
-
-    Attributes:
-        content: what arrives: a ref, a number, or a tuple of these.
-        size_bits: how many bits it takes.
-    """
-
-    content: Any
-    size_bits: int
-
-    @classmethod
-    def of(cls, *parts: "Message | float") -> "Message":
-        """One message of several, or of numbers (32 bits each); its content is a tuple."""
-        messages = [p if isinstance(p, Message) else Message(p, _FLOAT_BITS) for p in parts]
-        return cls(tuple(m.content for m in messages), sum(m.size_bits for m in messages))
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting
+from desim.worker.shared import Shared
 
 
 class Messenger:
-    """The part of a worker that sends, receives and waits.
+    """The part of a simulated worker that sends, receives and waits; see the protocol.
+
+    Args:
+        id: its number.
+        shared: what all workers of the trial share.
 
     Attributes:
-        id: its number, from 0.
-        neighbours: those that it hears, ascending; in a graph without directions its neighbours.
-        targets: those that it sends to, ascending.
-        steps: local steps committed so far.
+        id, neighbours, targets, steps: as in the protocol.
     """
 
-    def __init__(
-        self,
-        id: int,
-        neighbours: Sequence[int],
-        targets: Sequence[int],
-        *,
-        env: simpy.Environment,
-        network: Network,
-        barrier: Barrier,
-        timeline: Timeline,
-        rounds: list[int],
-    ) -> None:
+    def __init__(self, id: int, shared: Shared) -> None:
         self.id = id
-        self.neighbours = list(neighbours)
+        graph = shared.weights.graph
+        self.neighbours: list[int] = graph.neighbours[id].tolist()
         # One list for both in a graph without directions: there may be 100,000 workers.
-        self.targets = self.neighbours if targets is neighbours else list(targets)
+        self.targets: list[int] = self.neighbours
+        if graph.directed:
+            self.targets = graph.targets[id].tolist()
         self.steps = 0
-        self._env, self._network, self._timeline = env, network, timeline
-        self._barrier, self._letters = barrier, network.letters[id]
+        self._env, self._network, self._timeline = shared.env, shared.network, shared.timeline
+        self._barrier, self._mailbox = shared.barrier, shared.network.mailboxes[id]
         # Barriers of this local step: how many it has come to, and how many have opened for it.
         self._barriers = self._opened = 0
         #: What it gathered first in this local step, and gathers again after a crash.
         self._first_tag: int | None = None
         #: The round that each worker is in.
-        self._rounds = rounds
-        #: What it waits for: the tag that it gathers, the barrier, to be received, or letters.
-        self._waits: int | Literal["barrier", "received", "letters"] | None = None
+        self._rounds = shared.rounds
+        #: What it waits for: the tag that it gathers, the barrier, to be received, or messages.
+        self._waits: int | Literal["barrier", "received", "messages"] | None = None
         self._waits_since_s = 0.0
 
     @property
@@ -81,18 +51,13 @@ class Messenger:
         return float(self._env.now)
 
     def broadcast(self, message: Message, tag: int) -> None:
-        """Sends to all targets, who `gather` it under the tag; takes no time of the worker's."""
+        """Hands the message to all its links."""
         self._network.broadcast(self.id, message.content, message.size_bits, tag)
 
     def gather(
         self, tag: int, timeout_s: float | None = None
     ) -> Generator[simpy.Event, Any, Received]:
-        """Waits until the messages of all neighbours under this tag have arrived.
-
-        Args:
-            tag: at least that of the last call.
-            timeout_s: after so long it goes on with those that have arrived; None waits for all.
-        """
+        """Waits for the neighbours' messages under the tag."""
         self._waits, self._waits_since_s = tag, self._env.now
         if self._first_tag is None:
             self._first_tag = tag
@@ -104,11 +69,11 @@ class Messenger:
             raise
         self._waited()
         if timeout_s < inf:
-            return Received.some(self.neighbours, messages)
+            return Received.partial(self.neighbours, messages)
         return Received(self.neighbours, messages)
 
     def barrier(self) -> Waiting:
-        """Waits until all workers have come here."""
+        """Waits at the trial's barrier."""
         self._barriers += 1
         if self._barriers <= self._opened:
             return  # the others have gone on from it; a crash came before the end of this step
@@ -126,12 +91,7 @@ class Messenger:
         self._opened = self._barriers
 
     def send(self, message: Message, timeout_s: float | None = None) -> Waiting:
-        """Sends to all targets, who read the `newest`; waits until all have received it.
-
-        Args:
-            message: what to send.
-            timeout_s: after so long it goes on; None waits for all.
-        """
+        """Waits until all targets have received it."""
         self._waits, self._waits_since_s = "received", self._env.now
         timeout_s = inf if timeout_s is None else timeout_s
         content, size_bits = message
@@ -143,61 +103,43 @@ class Messenger:
         self._waited()
 
     def send_when_free(self, message: Message) -> None:
-        """Sends to all targets, who read the `newest`; takes no time of the worker's.
-
-        On a link that is still busy the message waits, and takes the place of an older one that
-        waits already.
-        """
+        """Replaces what waits for a busy link."""
         self._network.post(self.id, message.content, message.size_bits, self.steps)
 
     def newest(self, *, instant: bool = False) -> Received:
-        """The newest model of each neighbour that has arrived; the initial one before that.
-
-        Args:
-            instant: see what neighbours have handed to their links, arrived or not.
-        """
+        """What has arrived, or what neighbours have handed over."""
         return Received(self.neighbours, self._network.newest(self.id, instant=instant))
 
     def tell(self, target: int, message: Message, tag: Hashable) -> None:
-        """Sends to one target, who `hear`s it under the tag; takes no time of the worker's."""
+        """Hands the message to one link."""
         self._network.tell(self.id, target, message.content, message.size_bits, self.steps, tag)
 
     def tell_all(self, targets: Iterable[int], message: Message, tag: Hashable) -> None:
-        """Sends to some targets, each in a message of its own."""
+        """Tells each of the targets."""
         for target in targets:
             self.tell(target, message, tag)
 
-    def hear(self, tag: Hashable, count: int = 1) -> Generator[simpy.Event, Any, list[Letter]]:
-        """Waits until so many messages under the tag are there, and takes them.
+    def hear(self, tag: Hashable, count: int = 1) -> Generator[simpy.Event, Any, list[Delivery]]:
+        """Waits for messages in its mailbox, and takes them."""
+        yield from self.until(lambda: self._mailbox.count(tag) >= count)
+        return self._mailbox.take(tag, count)
 
-        Returns:
-            (sender, content) of each, in the order of their arrival.
-        """
-        yield from self.until(lambda: self._letters.count(tag) >= count)
-        return self._letters.take(tag, count)
-
-    def heard(self, tag: Hashable) -> list[Letter]:
-        """Takes the messages under the tag that are there."""
-        return self._letters.take(tag, self._letters.count(tag))
+    def heard(self, tag: Hashable) -> list[Delivery]:
+        """Takes what is in its mailbox."""
+        return self._mailbox.take(tag, self._mailbox.count(tag))
 
     def on(self, tag: Hashable, handler: Callable[[int, Any], None]) -> None:
-        """Has messages under the tag handled at the instant of their arrival.
-
-        Args:
-            tag: of the messages.
-            handler: called with the sender's number and the content, whatever the worker is doing;
-                takes no time. It may `tell` and `record`, but not wait.
-        """
-        self._letters.handle(tag, handler)
+        """Has its mailbox call the handler."""
+        self._mailbox.handle(tag, handler)
 
     def until(self, condition: Callable[[], bool]) -> Waiting:
-        """Waits until the condition holds; it is looked at whenever a message has arrived."""
+        """Looks at the condition whenever a message has arrived."""
         while not condition():
-            self._waits, self._waits_since_s = "letters", self._env.now
+            self._waits, self._waits_since_s = "messages", self._env.now
             try:
-                yield self._letters.wait(condition)
+                yield self._mailbox.wait(condition)
             except simpy.Interrupt:
-                self._letters.stop_waiting()
+                self._mailbox.stop_waiting()
                 self._waited()
                 raise
             self._waited()
@@ -211,7 +153,7 @@ class Messenger:
                 return self._barrier.missing()
             case "received":
                 return self.targets
-            case "letters":
+            case "messages":
                 return self.neighbours
             case tag:
                 return self._network.missing(self.id, tag)

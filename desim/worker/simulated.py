@@ -1,4 +1,4 @@
-"""One worker, as its algorithm sees it: the only place where the clock meets the tensors."""
+"""A worker on the clock and the tape: the only place where the two planes meet."""
 
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from math import floor, isinf
@@ -7,90 +7,58 @@ from typing import Any, Literal
 import simpy
 from torch import Tensor
 
-from desim.clock.barrier import Barrier
-from desim.clock.fleet import Fleet
-from desim.clock.hardware import Timing
-from desim.clock.network import Network
-from desim.clock.stragglers.base import Speed
-from desim.clock.timeline import Timeline
-from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.tensors.optimizer import Optimizer
-from desim.tensors.plane import Plane
 from desim.tensors.received import Received
 from desim.tensors.refs import Ref
-from desim.worker.messenger import Message, Messenger, Waiting
+from desim.worker.message import Message
+from desim.worker.messenger import Messenger
+from desim.worker.protocol import Waiting, Worker
+from desim.worker.shared import Machine, Shared
 
-__all__ = ["Message", "Waiting", "Worker"]
 
+class SimulatedWorker(Messenger, Worker):
+    """One worker of a simulation, or its server; see the protocol for what methods are given.
 
-class Worker(Messenger):
-    """One worker of a simulation, or the server of a method that has one.
+    Args:
+        id: its number; a server's is the number of workers.
+        shared: what all workers of the trial share.
+        machine: what it computes with.
+        committed: called at the end of each local step.
+        progress: how far it is, in local steps: what step sizes are asked for. Left out, its own.
 
     Attributes:
-        id: its number, from 0; the server comes after all workers.
-        workers: how many workers there are, the server aside.
-        neighbours: those that it hears, ascending; in a graph without directions its neighbours.
-        targets: those that it sends to, ascending.
-        own_weight: w_ii of the mixing matrix.
-        weights: w_ij in the order of `neighbours`.
-        horizon: T, the number of rounds of the run, or None where the scenario gives none.
-        fleet: all workers' machines; `fleet.deadline_s(b)` is T_d for a mean batch b.
-        common: what the algorithm's `prepare` has returned: the same for all.
-        model: the last committed model; after a crash that costs it, the initial one.
-        present: whether it is there, not crashed, gone or yet to join.
-        evaluated: what evaluations look at: that, or the mean of all committed models.
-        steps: local steps committed so far; a server's don't count.
+        evaluated: what evaluations look at: `model`, or the mean of all committed models.
         samples: samples whose gradients have been computed so far.
+        gradients, empty: how many gradients that were, and how many had no samples.
     """
 
     def __init__(
         self,
         id: int,
-        neighbours: Sequence[int],
-        targets: Sequence[int],
-        own_weight: float,
-        weights: Sequence[float],
-        *,
-        env: simpy.Environment,
-        plane: Plane,
-        network: Network,
-        barrier: Barrier,
-        fleet: Fleet,
-        timing: Timing,
-        speed: Speed,
-        timeline: Timeline,
-        rounds: list[int],
-        horizon: int | None,
+        shared: Shared,
+        machine: Machine,
         committed: Callable[[], None],
-        streams: Streams,
-        workers: int,
-        common: Any = None,
-        optimizer: Optimizer,
-        memory_bytes_per_s: float | None = None,
-        average_iterates: bool = False,
+        progress: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(
-            id,
-            neighbours,
-            targets,
-            env=env,
-            network=network,
-            barrier=barrier,
-            timeline=timeline,
-            rounds=rounds,
-        )
-        self.workers, self.common = workers, common
-        self.own_weight, self.weights = own_weight, list(weights)
-        self.horizon, self.fleet = horizon, fleet
-        self.model = self.evaluated = plane.initial()
-        self.samples = 0
+        super().__init__(id, shared)
+        self.workers, self.common, self.fleet = shared.workers, shared.common, shared.fleet
+        self.own_weight = float(shared.weights.own[id])
+        self.weights: list[float] = shared.weights.neighbours[id].tolist()
+        self.model = self.evaluated = shared.plane.initial()
+        self.samples = self.gradients = self.empty = 0
         self.present = True
-        self._plane, self._speed, self._streams = plane, speed, streams
-        self._timing, self._memory_bytes_per_s = timing, memory_bytes_per_s
-        self._committed, self._average_iterates = committed, average_iterates
-        self._optimizer = None if optimizer.plain else optimizer
+        self._plane, self._streams, self._step_size = shared.plane, shared.streams, shared.step_size
+        self._speed, self._timing = machine.speed, machine.timing
+        self._memory_bytes_per_s = machine.memory_bytes_per_s
+        self._committed, self._average_iterates = committed, shared.average_iterates
+        self._progress = progress
+        self._optimizer = None if shared.optimizer.plain else shared.optimizer
+        # Gradients that a worker applies itself, by how often its model had been updated when
+        # they were begun; where there is a server, it applies them.
+        self._staleness = shared.staleness
+        self._begun: list[int] | None = None if shared.served else []
+        self._updates = 0
         # How many there were (samples drawn, the last), and how many at the last commit: draws are
         # named by these.
         self._gradients = self._compressions = self._position = 0
@@ -104,20 +72,24 @@ class Worker(Messenger):
         #: How many models are in the mean of them.
         self._averaged = 0
 
-    def initial_model(self) -> Ref:
-        """The model to begin with: the same for all workers; after a crash the last committed one.
+    def step_size(self) -> float:
+        """alpha now."""
+        return self._step_sizes()[0]
 
-        A worker that comes back begins its generator anew; `faults.model = "reset"` makes it begin
-        with the initial model again.
-        """
+    def consensus_step(self) -> float:
+        """epsilon now."""
+        return self._step_sizes()[1]
+
+    def _step_sizes(self) -> tuple[float, float]:
+        step = self.steps if self._progress is None else self._progress()
+        return self._step_size.at(step, self.now_s)
+
+    def initial_model(self) -> Ref:
+        """The last committed model."""
         return self.model
 
     def state(self, *initial: Any) -> tuple[Any, ...]:
-        """What to begin with besides the model; after a crash what was last committed with it.
-
-        Args:
-            initial: one ref or number for each that `commit` is given.
-        """
+        """What was last committed beside it."""
         return self._state or initial
 
     def zero(self) -> Ref:
@@ -125,14 +97,7 @@ class Worker(Messenger):
         return self._plane.zero()
 
     def rounds(self, *, catch_up: bool = False) -> Iterator[int]:
-        """The numbers of this worker's rounds: 0, 1, 2, ...
-
-        After a crash it begins the same round again.
-
-        Args:
-            catch_up: skip the rounds that any neighbour has left behind: for a method that goes on
-                without those who are late. A worker knows at once how far its neighbours are.
-        """
+        """Numbers of rounds, from the one that it is in."""
         while True:
             if catch_up:
                 self._rounds[self.id] = max(
@@ -142,17 +107,12 @@ class Worker(Messenger):
             self._rounds[self.id] += 1
 
     def draw(self, name: int, *, of: int | None = None) -> float:
-        """A uniform number in [0, 1), named by the worker and `name` (its local step, say).
-
-        Args:
-            name: draws of different names are independent.
-            of: draws of another worker; `workers` names draws that all have in common.
-        """
+        """One number of the stream "choices"."""
         worker = self.id if of is None else of
         return float(self._streams.uniforms("choices", worker, name)[0])
 
     def compute(self, model: Ref, batch: int) -> Generator[simpy.Event, Any, Ref]:
-        """Takes as long as the machine needs and gives the mean gradient over so many samples."""
+        """Takes the machine's time at its present speed."""
         work_s = self._timing.seconds(batch)
         duration_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
         gradient: Ref = yield from self._compute(model, batch, duration_s, duration_s)
@@ -161,10 +121,10 @@ class Worker(Messenger):
     def compute_unless(
         self, model: Ref, batch: int, tag: Hashable
     ) -> Generator[simpy.Event, Any, Ref | None]:
-        """As `compute`, but gives up, and gives None, when a message under the tag is there."""
-        if self._letters.count(tag):
+        """As `compute`, cut off by a message."""
+        if self._mailbox.count(tag):
             return None
-        heard = self._letters.wait(lambda: self._letters.count(tag) > 0)
+        heard = self._mailbox.wait(lambda: self._mailbox.count(tag) > 0)
         work_s = self._timing.seconds(batch)
         duration_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
         try:
@@ -172,23 +132,13 @@ class Worker(Messenger):
                 model, batch, duration_s, duration_s, heard
             )
         finally:
-            self._letters.stop_waiting()
+            self._mailbox.stop_waiting()
         return gradient
 
     def compute_until(
         self, model: Ref, deadline_s: float, max_batch: int | None = None
     ) -> Generator[simpy.Event, Any, tuple[Ref, int]]:
-        """Takes deadline_s simulated seconds and gives a gradient over what was done by then.
-
-        Args:
-            model: where.
-            deadline_s: how long.
-            max_batch: the most samples; None for no limit.
-
-        Returns:
-            The mean gradient over the samples that the machine got through (zero if there are
-            none), and their number.
-        """
+        """Computes as many samples as its speed allows."""
         work_s = self._speed.work_s(self._gradients, self._env.now, deadline_s)
         # The tolerance keeps 0.57 s at 100 samples/s at 57 samples: the product is 56.99...9.
         samples = self._timing.samples(work_s) * (1 + 1e-12)
@@ -207,7 +157,7 @@ class Worker(Messenger):
         unless: simpy.Event | None = None,
     ) -> Generator[simpy.Event, Any, Any]:
         """Computes for busy_s, and stands idle for the rest of duration_s."""
-        step, start_s = self._gradients, self._env.now
+        step, start_s, updates = self._gradients, self._env.now, self._updates
         gradient = self._plane.gradient(model, self.id, step, self._position, batch)
         self._gradients += 1
         # A machine that stands still for ever is never done.
@@ -221,12 +171,16 @@ class Worker(Messenger):
             self._timeline.compute(self.id, start_s, self._env.now, self.steps, 0)
             return None
         self.samples += batch
+        self.gradients += 1
+        self.empty += not batch
         self._position += batch
         if busy_s == duration_s:
             self._timeline.compute(self.id, start_s, self._env.now, self.steps, batch)
         else:
             self._timeline.compute(self.id, start_s, start_s + busy_s, self.steps, batch)
             self._timeline.wait(self.id, start_s + busy_s, self._env.now, self.steps)
+        if self._begun is not None and batch:
+            self._begun.append(updates)
         if self._optimizer is not None and batch:
             gradient, self._velocity = self._optimizer.direction(
                 self._plane, self.id, gradient, model, self._velocity
@@ -236,17 +190,7 @@ class Worker(Messenger):
     def compress(
         self, vector: Ref, compressor: Compressor | None = None, *, slot: int = 0
     ) -> Generator[simpy.Event, Any, Message]:
-        """Gives a vector as it will arrive, and its exact size; left out, 32-bit floats.
-
-        Takes the time that reading the vector and writing the message takes, where the cluster has
-        `charge_memory`; else none.
-
-        Args:
-            vector: a model, or what else is sent.
-            compressor: what is done to it.
-            slot: for a method that sends several vectors: which of them this is. A compressor with
-                memory (error feedback) has one for each.
-        """
+        """Takes the time of reading the vector and writing the message, where charged."""
         compressor = compressor or NoCompressor()
         step = self._compressions
         self._compressions += 1
@@ -268,12 +212,7 @@ class Worker(Messenger):
         note(self.id, start_s, self._env.now, self.steps)
 
     def mix(self, own: Ref, neighbours: Received) -> Generator[simpy.Event, Any, Ref]:
-        """Gives w_ii * own + sum_j w_ij * neighbours[j].
-
-        The weights of neighbours that are absent go to the own model: rows of W still sum to 1, and
-        where absence is mutual, columns too. Takes the time that reading all these models and
-        writing one takes, where the cluster has `charge_memory`; else none.
-        """
+        """Gives the weights of those who are absent to its own model."""
         own_weight, weights = self.own_weight, self.weights
         if neighbours.absent:
             there = set(neighbours.workers)
@@ -287,59 +226,48 @@ class Worker(Messenger):
     def sum(
         self, weights: Sequence[float], refs: Sequence[Ref]
     ) -> Generator[simpy.Event, Any, Ref]:
-        """Gives sum_k weights[k] * refs[k].
-
-        Takes the time that reading these vectors and writing one takes, where the cluster has
-        `charge_memory`; else none.
-        """
+        """Takes the time of reading the vectors and writing one, where charged."""
         if self._memory_bytes_per_s is not None:
             yield from self._touch(4 * self._plane.parameters * (len(refs) + 1), "average")
         return self._plane.sum(weights, refs)
 
     def mean(self, refs: Sequence[Ref]) -> Generator[simpy.Event, Any, Ref]:
-        """Gives the mean of some vectors; takes time as `sum` does."""
+        """The sum with equal weights."""
         return (yield from self.sum([1 / len(refs)] * len(refs), refs))
 
     def record(self, ref: Ref) -> Ref:
-        """Gives the ref back, to be computed once: for a state that lasts, such as a momentum.
-
-        Models that are committed, sent or differentiated are recorded anyway. What is not recorded
-        stays a growing sum of all that went into it.
-        """
+        """Records it on the tape."""
         self._plane.record(ref, self.id)
         return ref
 
     def map(self, function: Callable[..., Tensor], *refs: Ref) -> Ref:
-        """function(*rows), row by row: for what is no linear combination, such as clipping.
-
-        Args:
-            function: takes tensors (rows, parameters), one per ref, and gives one of that shape;
-                it must treat rows alike and not change its arguments. Workers that pass the same
-                function share one call.
-            refs: its arguments.
-        """
+        """A row-wise function, recorded."""
         return self._plane.map(function, refs, self.id)
 
     def update(self, model: Ref) -> None:
-        """This is the worker's model now, in the middle of a local step: others have changed it."""
+        """Records the model, and counts the update."""
         self._plane.record(model, self.id)
         self.model = model
+        self._updates += 1
         if not self._average_iterates:
             self.evaluated = model
 
-    def commit(self, model: Ref, *state: Ref | float) -> None:
-        """Ends a local step: this is the worker's model now.
+    def applied(self, age: int) -> None:
+        """Notes the age of a gradient."""
+        self._staleness.note(age)
 
-        Args:
-            model: the model.
-            state: what else `state` shall give after a crash; numbers too.
-        """
+    def commit(self, model: Ref, *state: Ref | float) -> None:
+        """Records the model and what goes with it, and ends the local step."""
         self._plane.record(model, self.id)
         self.model = model
         for kept in state:
             if isinstance(kept, Ref):
                 self._plane.record(kept, self.id)
         self._state = state
+        if self._begun:
+            for updates in self._begun:
+                self._staleness.note(self._updates - updates)
+            self._begun.clear()
         if self._velocity is not None or self._left_out:
             self._kept_beside = self._velocity, dict(self._left_out)
         self.steps += 1
@@ -373,6 +301,8 @@ class Worker(Messenger):
         # Draws are named by these: what it does again has the same samples and the same speed.
         self._gradients, self._compressions, self._position = self._kept
         self._barriers = 0
+        if self._begun:
+            self._begun.clear()
         self._velocity, self._left_out = self._kept_beside[0], dict(self._kept_beside[1])
         if reset:
             self._state, self._velocity, self._left_out = (), None, {}

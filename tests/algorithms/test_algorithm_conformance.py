@@ -21,7 +21,7 @@ from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.plane import Sized
 from desim.tensors.problem import Problem
-from desim.tuning.shared_clock import BundledSimulation
+from desim.tuning.shared_clock import SharedClock
 
 N, D = 6, 4
 ALPHA = 0.1
@@ -122,7 +122,7 @@ def all_models(simulation):
 
 def solved(outcome):
     """Distances of the evaluated model's loss from the least, evaluation by evaluation."""
-    return np.array([row.measures.train_loss for row in outcome.rows])
+    return np.array([row["train_loss"] for row in outcome.rows])
 
 
 @pytest.mark.parametrize("kind", members("algorithms"))
@@ -280,7 +280,7 @@ def test_momentum_weight_decay_and_clipping_go_with_it(table):
 def test_several_step_sizes_share_a_clock(table):
     sizes = [ALPHA, ALPHA / 3]
     given = trial(table, stop={"rounds": 15})
-    together = BundledSimulation(given, [Constant(alpha=alpha) for alpha in sizes]).run_all()
+    together = SharedClock(given, [Constant(alpha=alpha) for alpha in sizes]).run_all()
     for alpha, outcome in zip(sizes, together, strict=True):
         step_size = {"kind": "constant", "alpha": alpha}
         alone = Simulation(trial(table | {"step_size": step_size}, stop={"rounds": 15})).run()

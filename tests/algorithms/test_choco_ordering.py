@@ -21,7 +21,7 @@ def final_loss(kind, compressor, gamma=1.0):
     method = {"kind": kind, "batch": 10, "step_size": step_size, "compressor": compressor}
     fields = {"workers": 8, "topology": "ring", "problem": DIGITS, "stop": {"rounds": 200}}
     outcome = Simulation(setting(method, **fields)).run()
-    return outcome.rows[-1].measures.train_loss if outcome.stopped_by == "rounds" else float("inf")
+    return outcome.rows[-1]["train_loss"] if outcome.stopped_by == "rounds" else float("inf")
 
 
 @pytest.mark.slow

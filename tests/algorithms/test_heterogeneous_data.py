@@ -26,7 +26,7 @@ from desim.mixings.metropolis import Metropolis
 from desim.streams import Streams
 from desim.tensors.partitions.base import Partition
 from desim.topologies.ring import Ring
-from desim.worker.simulated import Worker
+from desim.worker.simulated import SimulatedWorker
 
 DSGT = {"kind": "dsgt", "batch": 3}
 D2_LAZY = {"kind": "d2", "batch": 3, "lazy": True}
@@ -40,13 +40,13 @@ def observed(monkeypatch, method, **changes):
     Returns:
         The simulation, and (steps, workers, parameters) of the models and of each kept vector.
     """
-    commit, kept = Worker.commit, []
+    commit, kept = SimulatedWorker.commit, []
 
     def keep(me, *refs):
         commit(me, *refs)
         kept.append((me.steps, me.id, refs))
 
-    monkeypatch.setattr(Worker, "commit", keep)
+    monkeypatch.setattr(SimulatedWorker, "commit", keep)
     simulation = run(method, **changes)
     tape = simulation.tape
     rows = [[tape.record(ref, i) for ref in refs] for _, i, refs in kept]

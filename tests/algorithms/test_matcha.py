@@ -18,7 +18,7 @@ from one_sample_each import (
 )
 from pydantic import ValidationError
 
-from desim.algorithms.parts.matchings import Matchings, activation_probabilities, mixing_step
+from desim.algorithms.parts.matchings import Matchings, best_probabilities, mixing_step
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
 from desim.schema.registry import find
@@ -55,7 +55,7 @@ def test_it_follows_the_recursion(order, barrier):
 def test_a_is_the_one_for_its_graph_and_budget():
     simulation = run(MATCHA | {"budget": 0.3}, rounds=1)
     matchings = Matchings.of(Graph(tuple(np.array(w.neighbours) for w in simulation.workers)))
-    p = activation_probabilities(matchings, 0.3)
+    p = best_probabilities(matchings, 0.3)
     assert simulation.workers[0].common.a == mixing_step(matchings, p)[0]
 
 

@@ -9,7 +9,7 @@ import pytest
 from desim.algorithms.parts.matchings import (
     Activations,
     Matchings,
-    activation_probabilities,
+    best_probabilities,
     mixing_step,
 )
 from desim.streams import Streams
@@ -98,7 +98,7 @@ def test_laplacians_add_up():
     ids=["ring", "star", "complete"],
 )
 def test_alike_matchings_are_active_equally_often(matchings, best, budget):
-    p = activation_probabilities(matchings, budget)
+    p = best_probabilities(matchings, budget)
     assert p.mean() == pytest.approx(budget, abs=1e-9)
     assert second(matchings, p) == pytest.approx(budget * best, rel=1e-4)
     assert second(matchings, p) <= budget * best * (1 + 1e-9)
@@ -108,7 +108,7 @@ def test_alike_matchings_are_active_equally_often(matchings, best, budget):
 def test_no_other_probabilities_are_better(graph):
     matchings = decomposed(graph)
     assert matchings.count == 3
-    p = activation_probabilities(matchings, 0.5)
+    p = best_probabilities(matchings, 0.5)
     assert p.sum() == pytest.approx(1.5)
     assert p.min() >= 0
     assert p.max() <= 1
@@ -127,14 +127,14 @@ def test_no_other_probabilities_are_better(graph):
 def test_a_link_that_nothing_can_replace_is_used_most():
     matchings = decomposed(GRAPHS["barbell"])
     bridge = matchings.matching[matchings.ends.tolist().index([2, 3])]
-    p = activation_probabilities(matchings, 0.5)
+    p = best_probabilities(matchings, 0.5)
     assert p[bridge] == p.max() > 1.5 * np.sort(p)[-2]
 
 
 @pytest.mark.parametrize(("name", "budget"), [("random 1", 0.5), ("random 2", 0.01)])
 def test_on_a_dense_graph_nothing_nearby_is_better(name, budget):
     matchings = decomposed(GRAPHS[name])
-    p = activation_probabilities(matchings, budget)
+    p = best_probabilities(matchings, budget)
     best = second(matchings, p)
     assert p.sum() == pytest.approx(budget * matchings.count)
     assert best > 1.05 * second(matchings, [budget] * matchings.count)
@@ -149,14 +149,14 @@ def test_on_a_dense_graph_nothing_nearby_is_better(name, budget):
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=list(GRAPHS))
 def test_a_full_budget_activates_everything(graph):
     matchings = decomposed(graph)
-    np.testing.assert_allclose(activation_probabilities(matchings, 1.0), 1.0, atol=1e-12)
+    np.testing.assert_allclose(best_probabilities(matchings, 1.0), 1.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("graph", [GRAPHS["barbell"], GRAPHS["path"], nx.star_graph(3)], ids=str)
 def test_the_mixing_step_is_the_best_for_all_cases_taken_together(graph):
     matchings = decomposed(graph)
     n = matchings.workers
-    p = activation_probabilities(matchings, 0.6)
+    p = best_probabilities(matchings, 0.6)
 
     def rho(a):
         def contraction(active):
@@ -192,7 +192,7 @@ def test_all_links_at_once_need_no_more_than_the_classical_step():
 
 def test_matchings_are_active_as_often_as_they_should_be_and_independently():
     matchings = decomposed(GRAPHS["barbell"])
-    p = activation_probabilities(matchings, 0.5)
+    p = best_probabilities(matchings, 0.5)
     activations = Activations(matchings, p, Streams(1))
     rounds = 1000
     a, rho = mixing_step(matchings, p)

@@ -102,80 +102,92 @@ def test_ad_psgd_averages_in_one_go_and_steps_with_the_gradient_of_an_older_mode
     np.testing.assert_allclose(models(simulation), x, rtol=0, atol=1e-12)
 
 
+class SwarmByHand:
+    """Swarm's non-blocking form, event by event: p is published, y the worker's own, d its steps."""
+
+    def __init__(self, simulation, local_steps, overlap):
+        self.simulation, self.local_steps, self.overlap = simulation, local_steps, overlap
+        self.p, self.y, self.d = (np.zeros((N, D)) for _ in range(3))
+        self.steps, self.events, self.stood = [0] * N, Events(), 0
+        self.line, self.engaged, self.ready, self.averaged = [], set(), {}, set()
+
+    def run(self):
+        for i in range(N):
+            self.begin(i, 0.0)
+        self.events.run()
+
+    def begin(self, i, now):
+        g = gradient(i, self.y[i])
+        self.events.at(now + STEP_S[i], lambda now: self.computed(i, ALPHA * g, now))
+        if self.is_last(i) and self.overlap:
+            self.ask(i, now)
+
+    def is_last(self, i):
+        return (self.steps[i] + 1) % self.local_steps == 0
+
+    def computed(self, i, step, now):
+        if not self.is_last(i):
+            self.y[i], self.d[i] = self.y[i] - step, self.d[i] - step
+            self.steps[i] += 1
+            self.begin(i, now)
+            return
+        self.ready[i] = step
+        if not self.overlap:
+            self.ask(i, now)
+        self.meet(i, now)
+
+    def ask(self, i, now):
+        neighbours = self.simulation.workers[i].neighbours
+        self.line.append((i, partner(self.simulation, i, self.steps[i], neighbours)))
+        self.go_on(now)
+        self.stood += bool(self.line)
+
+    def go_on(self, now):
+        taken = set(self.engaged)
+        for pair in list(self.line):
+            if taken.isdisjoint(pair):
+                self.line.remove(pair)
+                self.engaged.update(pair)
+                self.question(*pair, now)
+            taken |= {*pair}
+
+    def question(self, i, j, now):
+        asked = self.p[i].copy()
+
+        def arrive(now):
+            average = self.p[j] = (asked + self.p[j]) / 2
+            self.engaged.discard(j)
+            self.events.at(now + LATENCY_S, lambda now: self.answered(i, average.copy(), now))
+            self.go_on(now)
+
+        self.events.at(now + LATENCY_S, arrive)
+
+    def answered(self, i, average, now):
+        self.p[i] = average
+        self.averaged.add(i)
+        self.engaged.discard(i)
+        self.go_on(now)
+        self.meet(i, now)
+
+    def meet(self, i, now):
+        if i in self.averaged and i in self.ready:
+            self.averaged.discard(i)
+            self.p[i] = self.p[i] + self.d[i] - self.ready.pop(i)
+            self.y[i], self.d[i] = self.p[i], 0.0
+            self.steps[i] += 1
+            self.begin(i, now)
+
+
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("local_steps", [1, 3])
 def test_swarm_averages_published_copies_and_adds_its_own_steps(local_steps, overlap):
     method = SWARM | EXACT | {"local_steps": local_steps, "overlap": overlap}
     simulation = run(method, **FIELDS)
-    p, y, d = (np.zeros((N, D)) for _ in range(3))
-    steps, events, averaged, stood = [0] * N, Events(), set(), 0
-    line, engaged, ready = [], set(), {}
-
-    def begin(i, now):
-        g = gradient(i, y[i])
-        events.at(now + STEP_S[i], lambda now: computed(i, ALPHA * g, now))
-        if is_last(i) and overlap:
-            ask(i, now)
-
-    def is_last(i):
-        return (steps[i] + 1) % local_steps == 0
-
-    def computed(i, step, now):
-        if not is_last(i):
-            y[i], d[i], steps[i] = y[i] - step, d[i] - step, steps[i] + 1
-            begin(i, now)
-            return
-        ready[i] = step
-        if not overlap:
-            ask(i, now)
-        meet(i, now)
-
-    def ask(i, now):
-        nonlocal stood
-        line.append((i, partner(simulation, i, steps[i], simulation.workers[i].neighbours)))
-        go_on(now)
-        stood += bool(line)
-
-    def go_on(now):
-        taken = set(engaged)
-        for pair in list(line):
-            if taken.isdisjoint(pair):
-                line.remove(pair)
-                engaged.update(pair)
-                question(*pair, now)
-            taken |= {*pair}
-
-    def question(i, j, now):
-        asked = p[i].copy()
-
-        def arrive(now):
-            average = p[j] = (asked + p[j]) / 2
-            engaged.discard(j)
-            events.at(now + LATENCY_S, lambda now: answered(i, average.copy(), now))
-            go_on(now)
-
-        events.at(now + LATENCY_S, arrive)
-
-    def answered(i, average, now):
-        p[i] = average
-        averaged.add(i)
-        engaged.discard(i)
-        go_on(now)
-        meet(i, now)
-
-    def meet(i, now):
-        if i in averaged and i in ready:
-            averaged.discard(i)
-            p[i] = p[i] + d[i] - ready.pop(i)
-            y[i], d[i], steps[i] = p[i], 0.0, steps[i] + 1
-            begin(i, now)
-
-    for i in range(N):
-        begin(i, 0.0)
-    events.run()
-    assert stood > 0 or local_steps > 1
-    assert [worker.steps for worker in simulation.workers] == steps
-    np.testing.assert_allclose(models(simulation), p + d, rtol=0, atol=1e-12)
+    expected = SwarmByHand(simulation, local_steps, overlap)
+    expected.run()
+    assert expected.stood > 0 or local_steps > 1
+    assert [worker.steps for worker in simulation.workers] == expected.steps
+    np.testing.assert_allclose(models(simulation), expected.p + expected.d, rtol=0, atol=1e-12)
 
 
 def test_geometric_local_steps_have_their_mean():

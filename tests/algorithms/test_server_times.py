@@ -144,6 +144,6 @@ def test_a_step_needs_a_gradient():
     for refuse in (lambda: given.algorithm.check(given.fleet(None)), lambda: simulate(given)):
         with pytest.raises(ScenarioError, match=r"sync-sgd\.backups = 3: must be less than the n"):
             refuse()
-    assert setting({"kind": "sync-sgd", "batch": 1, "backups": 1}).algorithm.plan(
+    assert setting({"kind": "sync-sgd", "batch": 1, "backups": 1}).algorithm.details(
         given.fleet(None)
     ) == {"gradients per step": 2}

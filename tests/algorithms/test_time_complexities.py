@@ -122,7 +122,7 @@ class Case:
             seed=seed,
         )
         rows = Simulation(given).run().rows
-        return np.array([(row.time_s, row.measures.grad_norm_sq) for row in rows])
+        return np.array([(row.time_s, row["grad_norm_sq"]) for row in rows])
 
 
 #: With so much noise all gradients are worth the same: the optimum is what asynchronous SGD does,

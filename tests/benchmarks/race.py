@@ -13,7 +13,8 @@ from torch import nn
 
 from desim.algorithms.base import Algorithm
 from desim.engine.simulation import Simulation
-from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.scenario.setting import Cluster, Network, Setting
+from desim.scenario.stopping import Evaluate, Stop
 from desim.streams import Streams
 from desim.tensors.datasets.base import Data
 from desim.tensors.problem import Problem

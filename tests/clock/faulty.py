@@ -43,7 +43,7 @@ def run(method, faults, *, train=False, **changes):
 def assert_conserved(trial, *, medium):
     """Every transmission is received or lost, every message handed over has one fate."""
     network = trial.simulation.network
-    sent, got, lost = (trial.rows(kind) for kind in ("send", "receive", "lose"))
+    sent, got, lost = (trial.rows(kind) for kind in ("send", "receive", "drop"))
     if not medium:  # its broadcasts are counted once
         assert sent.bits.sum() == got.bits.sum() + lost.bits.sum()
     if isinstance(network, EventfulNetwork):

@@ -4,7 +4,7 @@ import pytest
 from builders import setting, simulate
 
 from desim.algorithms.base import Algorithm
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class Deaf(Algorithm):

@@ -84,5 +84,5 @@ def test_samples_of_a_whole_number_of_rounds_are_whole_batches():
 
 def test_without_training_losses_are_nan_and_counts_are_there():
     last = rows(DSGD)[-1]
-    assert last.measures.train_loss != last.measures.train_loss
+    assert last["train_loss"] != last["train_loss"]
     assert (last.steps, last.round) == (9, 3)

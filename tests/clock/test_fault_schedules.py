@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
-from desim.clock.faults import FaultPlan, Faults, Outages
+from desim.clock.faults import Faults, FaultSchedule, Outages
 from desim.streams import Streams
 
 #: Whole seconds too, so that faults meet other things at the same instant.
@@ -82,7 +82,7 @@ def test_outages_answer_in_any_order():
 
 def test_random_outages_have_their_means():
     faults = Faults(workers={"mean_up_s": 30.0, "mean_down_s": 3.0})
-    plan = FaultPlan(faults, Streams(0), 1000)
+    plan = FaultSchedule(faults, Streams(0), 1000)
     ups, downs = [], []
     for worker in range(40):
         end_s = 0.0

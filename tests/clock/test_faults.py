@@ -10,7 +10,7 @@ from faulty import ALL, LINKS, RANDOM, SKIPPING, SLOW_MEMORY, WAITING, assert_co
 
 from desim.algorithms.base import Algorithm
 from desim.errors import SimulationError
-from desim.worker.simulated import Worker
+from desim.worker.simulated import SimulatedWorker
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link["kind"])
@@ -40,14 +40,14 @@ def test_a_seed_gives_the_same_intervals(method):
 @pytest.mark.parametrize("method", [*WAITING[:2], *SKIPPING], ids=str)
 def test_rows_of_the_effective_mixing_matrix_sum_to_one(method, monkeypatch):
     rows = []
-    mix = Worker.mix
+    mix = SimulatedWorker.mix
 
     def noted(self, own, neighbours):
         mixed = yield from mix(self, own, neighbours)
         rows.append(mixed.flat()[1])
         return mixed
 
-    monkeypatch.setattr(Worker, "mix", noted)
+    monkeypatch.setattr(SimulatedWorker, "mix", noted)
     trial = run(method, RANDOM, link=LINKS[0], train=True)
     assert len(rows) >= 15
     for row in rows:
@@ -55,7 +55,7 @@ def test_rows_of_the_effective_mixing_matrix_sum_to_one(method, monkeypatch):
         assert sum(row) == pytest.approx(1.0, abs=1e-14)
     if method.get("absent") == "skip" and method["kind"] != "async-dsgd":
         assert {len(row) for row in rows} > {4}  # some averages lacked a neighbour
-    assert np.isfinite(trial.outcome.rows[-1].measures.train_loss)
+    assert np.isfinite(trial.outcome.rows[-1]["train_loss"])
 
 
 @pytest.mark.parametrize("barrier", ["global", "neighbors"])
@@ -212,7 +212,7 @@ def test_the_mean_of_iterates_begins_anew_with_the_model():
     fields = {"train": True, "evaluate": {"every_s": 100.0, "iterate": "average"}}
     trial = run(WAITING[1], outage, **fields, stop={"time_s": 900.0})
     # Wrongly weighed, the initial model would keep worker 0 away from the others' mean.
-    assert trial.outcome.rows[-1].measures.consensus_error < 0.02
+    assert trial.outcome.rows[-1]["consensus_error"] < 0.02
 
 
 def test_a_crash_resets_the_model_if_asked():
@@ -237,7 +237,7 @@ def test_a_crash_resets_the_model_if_asked():
 def test_a_link_that_fails_delays_its_messages_until_it_works_again():
     faults = {"links": [{"between": [0, 1], "down_s": 4.0, "up_s": 8.5}]}
     trial = simulate(setting({"kind": "dsgd", "batch": 5}, faults=faults))
-    lost = trial.rows("lose")
+    lost = trial.rows("drop")
     assert sorted(zip(lost.worker, lost.peer, strict=True)) == [(0, 1), (1, 0)]
     # Lost at 5 s, sent again a second later at the earliest and whole seconds after that.
     got = trial.rows("receive")
@@ -250,7 +250,7 @@ def test_a_link_that_fails_delays_its_messages_until_it_works_again():
 def test_lost_messages_are_sent_again_until_they_arrive(link):
     link = link | {"loss": 0.3, "resend_after_s": 0.5}
     trial = run({"kind": "dsgd", "batch": 5}, None, link=link, stop={"rounds": 200})
-    got, lost = trial.rows("receive"), trial.rows("lose")
+    got, lost = trial.rows("receive"), trial.rows("drop")
     assert len(got) == 200 * 6 * 3
     # The standard deviation of the share among 3,600 / 0.7 tries is 0.0064.
     assert len(lost) / (len(got) + len(lost)) == pytest.approx(0.3, abs=5 * 0.0064)

@@ -9,7 +9,8 @@ from network_site import site
 
 from desim.algorithms.base import Algorithm
 from desim.clock.links.fifo import Fifo
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 BITS = 1e6  # the mean size; rounding sizes to whole bits changes nothing that counts
 

@@ -107,7 +107,7 @@ def test_the_kth_message_on_a_link_is_lost_under_every_method_or_under_none(kind
     fates = []
     for method in METHODS:
         found = transmissions(run(method, link, workers=2, topology="complete"))
-        fates.append({pair: (rows.kind == "lose").tolist()[:20] for pair, rows in found.items()})
+        fates.append({pair: (rows.kind == "drop").tolist()[:20] for pair, rows in found.items()})
     assert {len(fate) for found in fates for fate in found.values()} == {20}
     assert all(found == fates[0] for found in fates)
     assert fates[0][0, 1] != fates[0][1, 0]

@@ -7,7 +7,8 @@ from network_site import everybody, site
 
 from desim.algorithms.base import Algorithm
 from desim.clock.links.dedicated import Cable, Dedicated
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 LINKS = examples("links")
 
@@ -61,7 +62,7 @@ def test_an_idle_link_keeps_within_its_stated_times(model):
 def test_a_seed_gives_the_same_links_whatever_else_is_there():
     model = Dedicated(bandwidth_bps={"low": 1.0, "high": 2.0}, up_bps={"low": 0.1, "high": 3.0})
     small, large = (
-        [[w[:4] for w in row] for row in model.ways(site(neighbours, 5))]
+        [[w[:4] for w in row] for row in model.paths(site(neighbours, 5))]
         for neighbours in ([[1], [0]], [[1, 2], [0], [0]])
     )
     assert small[0][0] == large[0][0]
@@ -87,10 +88,10 @@ def test_infinite_bandwidth_leaves_only_the_latency():
 
 def test_the_slowest_part_of_the_way_counts_and_hardware_has_links_of_its_own():
     model = Dedicated(bandwidth_bps=50.0, up_bps=40.0, down_bps=30.0)
-    rates = [way.slowest_bps for row in model.ways(site([[1], [0]])) for way in row]
+    rates = [way.slowest_bps for row in model.paths(site([[1], [0]])) for way in row]
     assert rates == [30.0, 30.0]
     own = site([[1], [0]], up_bps=[10.0, None], down_bps=[None, 1000.0])
-    assert [way.slowest_bps for row in model.ways(own) for way in row] == [10.0, 30.0]
+    assert [way.slowest_bps for row in model.paths(own) for way in row] == [10.0, 30.0]
 
 
 def test_ranges_are_drawn_per_directed_link_and_uniformly():

@@ -24,11 +24,11 @@ NAMES = profiles.names("network")
 FOUR = everybody(4)
 
 
-def ways(model, neighbours=FOUR):
+def paths(model, neighbours=FOUR):
     """(latency_s, bandwidth_bps of the link, least bandwidth on the way) by (source, target)."""
     return {
         (source, way.target): (way.latency_s, way.bandwidth_bps, way.slowest_bps)
-        for source, row in enumerate(model.ways(site(neighbours)))
+        for source, row in enumerate(model.paths(site(neighbours)))
         for way in row
     }
 
@@ -84,9 +84,9 @@ def test_losses_and_access_links_of_a_profile_count():
     assert Dedicated(profile="edge", loss=0.25, resend_after_s=2.0).losses() == (0.25, 2.0)
     # Up 35, down 144 Mbit/s; hardware may have access links of its own.
     model = Dedicated(profile="edge")
-    assert set(ways(model).values()) == {(0.01, 1e9, 35e6)}
+    assert set(paths(model).values()) == {(0.01, 1e9, 35e6)}
     own = site([[1], [0]], up_bps=[None, 1e12], down_bps=[None, 1e6])
-    assert [way.slowest_bps for row in model.ways(own) for way in row] == [1e6, 144e6]
+    assert [way.slowest_bps for row in model.paths(own) for way in row] == [1e6, 144e6]
 
 
 # Profiles of one's own.
@@ -120,14 +120,14 @@ def test_paths_are_meant_from_the_file_that_they_stand_in(study, tmp_path, monke
     assert isinstance(link, Fifo)
     expected = dict.fromkeys(((i, j) for i, row in enumerate(FOUR) for j in row), (0.25, inf, 1e6))
     expected |= {(0, 1): (0.5, 2e5, 2e5), (3, 0): (0.0, 1e3, 1e3)}
-    assert ways(link) == expected
+    assert paths(link) == expected
     assert link.times_s(site(FOUR), 1000) == (0.25 + 1e-3, 1.0)
 
 
 def test_a_scenario_overrides_its_own_profile(study):
     path = study("latency_s = 0.25\nup_bps = 1e6\nloss = 0.5\n", latency_s=0.125, down_bps=1e5)
     link = desim.read(path).network.link
-    assert set(ways(link).values()) == {(0.125, inf, 1e5)}
+    assert set(paths(link).values()) == {(0.125, inf, 1e5)}
     assert link.losses() == (0.5, 1.0)
 
 
@@ -154,7 +154,7 @@ def test_the_stored_scenario_has_the_profiles_numbers(name, model):
     again = desim.from_table(stored)
     where = site(everybody(12))
     link, link_again = scenario.network.link, again.network.link
-    assert ways(link_again, where.targets) == ways(link, where.targets)
+    assert paths(link_again, where.targets) == paths(link, where.targets)
     assert link_again.times_s(where, 10**6) == link.times_s(where, 10**6)
     assert again.table() == scenario.table()
 
@@ -162,9 +162,9 @@ def test_the_stored_scenario_has_the_profiles_numbers(name, model):
 def test_the_stored_scenario_does_not_need_ones_own_profile(study):
     path = study('latency_s = 0.25\nup_bps = 1e6\nlinks.file = "links.csv"\n', LINKS)
     scenario = desim.read(path)
-    stored, expected = tomli_w.dumps(scenario.table()), ways(scenario.network.link)
+    stored, expected = tomli_w.dumps(scenario.table()), paths(scenario.network.link)
     (path.parent.parent / "profiles" / "mine.toml").unlink()
-    assert ways(desim.from_table(tomllib.loads(stored)).network.link) == expected
+    assert paths(desim.from_table(tomllib.loads(stored)).network.link) == expected
 
 
 # Regions.
@@ -178,19 +178,19 @@ MATRIX = {
 
 def test_one_way_is_half_of_the_round_trip_and_the_least_bandwidth_counts():
     # Workers 0 and 3 are near, 1 is far, 2 is beyond.
-    found = ways(Dedicated(regions=MATRIX, latency_s=0.25, bandwidth_bps=40.0, down_bps=20.0))
+    found = paths(Dedicated(regions=MATRIX, latency_s=0.25, bandwidth_bps=40.0, down_bps=20.0))
     assert found[0, 1] == found[1, 0] == (1.25, 40.0, 20.0)
     assert found[0, 2] == (2.25, 32.0, 20.0)
     assert found[2, 0] == found[2, 3] == (1.75, 8.0, 8.0)  # rows are senders
     assert found[1, 2] == (3.25, 16.0, 16.0)
     assert found[0, 3] == (0.25, 40.0, 20.0)
-    alone = ways(Dedicated(regions=MATRIX))
+    alone = paths(Dedicated(regions=MATRIX))
     assert alone[0, 3] == (0.0, inf, inf)
     assert alone[0, 1] == (1.0, 64.0, 64.0)
 
 
 def test_one_bandwidth_holds_for_all_regions():
-    found = ways(Dedicated(regions=MATRIX | {"bandwidth_bps": 48.0}))
+    found = paths(Dedicated(regions=MATRIX | {"bandwidth_bps": 48.0}))
     assert {rate for _, rate, _ in found.values()} == {48.0}
 
 
@@ -276,7 +276,7 @@ def test_distances_are_great_circles(one, other, km, tolerance):
 
 def test_a_distance_takes_a_fixed_time_and_one_for_each_km():
     regions = profiles.read("network", "geo-distance")["regions"]
-    found = ways(Dedicated(profile="geo-distance"), everybody(11))
+    found = paths(Dedicated(profile="geo-distance"), everybody(11))
     assert len(found) == 11 * 10
     north, east = (np.radians(regions[key]) for key in ("latitude_deg", "longitude_deg"))
     for (a, b), (latency_s, *rates) in found.items():
@@ -294,12 +294,12 @@ def test_a_distance_takes_a_fixed_time_and_one_for_each_km():
 def test_a_file_of_links_changes_those_that_it_names_only(model, tmp_path):
     file = tmp_path / "links.csv"
     file.write_text("source,target,latency_s,bandwidth_bps\n1,0,0.75,4e6\n2,3,0.0,9e9\n")
-    before = ways(model(profile="edge"))
-    found = ways(model(profile="edge", links={"file": str(file)}))
+    before = paths(model(profile="edge"))
+    found = paths(model(profile="edge", links={"file": str(file)}))
     # The access links, 35 and 144 Mbit/s, are the workers' own.
     assert found == before | {(1, 0): (0.75, 4e6, 4e6), (2, 3): (0.0, 9e9, 35e6)}
-    regions = ways(model(regions=MATRIX, links={"file": str(file)}))
-    assert regions == ways(model(regions=MATRIX)) | {
+    regions = paths(model(regions=MATRIX, links={"file": str(file)}))
+    assert regions == paths(model(regions=MATRIX)) | {
         (1, 0): (0.75, 4e6, 4e6),
         (2, 3): (0.0, 9e9, 9e9),
     }

@@ -18,7 +18,8 @@ import pytest
 from builders import GivenLinks, setting, simulate, speeds
 
 from desim.algorithms.base import Algorithm
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 BITS = 100
 LINKS = GivenLinks(links={(0, 1): (0.0, BITS / 2.3), (1, 0): (0.0, BITS / 0.5)})

@@ -8,7 +8,8 @@ from traffic import run, transmissions
 
 from desim.algorithms.base import Algorithm
 from desim.clock import eventful
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def sent(*times, kind="dedicated", **link):
     )
     return tuple(
         [(row.step, row.start_s, row.end_s) for row in trial.rows(rows).itertuples()]
-        for rows in ("receive", "lose")
+        for rows in ("receive", "drop")
     )
 
 
@@ -149,7 +150,7 @@ def asynchronous(sending, batch, lost="", *, stop=20.0, evaluate=None, **link):
         )
     )
     rows = transmissions(trial)[0, 1]
-    return trial, [(r.step, r.start_s, r.kind == "lose") for r in rows.itertuples()]
+    return trial, [(r.step, r.start_s, r.kind == "drop") for r in rows.itertuples()]
 
 
 def test_a_blocking_send_waits_for_what_is_sent_again(lose):
@@ -196,7 +197,7 @@ def test_a_model_that_has_waited_is_sent_again_in_time(lose):
         )
         passed = transmissions(trial)[0, 1]
         assert passed.start_s.tolist() == [0.0, 2.0, 5.0]
-        assert passed.kind.tolist() == ["receive", "lose", "receive"]
+        assert passed.kind.tolist() == ["receive", "drop", "receive"]
 
 
 CRASHING = {key: {"mean_up_s": 10.0, "mean_down_s": 3.0} for key in ("workers", "links")}

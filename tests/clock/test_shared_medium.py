@@ -27,7 +27,7 @@ def test_who_misses_a_broadcast_gets_it_in_a_transmission_of_its_own():
     link = MEDIUM | {"loss": 0.3, "resend_after_s": 2.0}
     fields = {"workers": 4, "topology": "complete", "link": link, "stop": {"rounds": 50}}
     trial = simulate(setting(method, **fields))
-    sent, got, lost = (trial.rows(kind) for kind in ("send", "receive", "lose"))
+    sent, got, lost = (trial.rows(kind) for kind in ("send", "receive", "drop"))
     assert len(got) == 50 * 4 * 3
     # Every loss costs a transmission beside the 50 x 4 broadcasts.
     assert len(sent) == 200 + len(lost)

@@ -70,7 +70,7 @@ def test_a_target_loss_ends_at_the_first_evaluation_that_reaches_it():
         ).outcome
 
     whole = run(-1.0)
-    losses = [row.measures.train_loss for row in whole.rows]
+    losses = [row["train_loss"] for row in whole.rows]
     assert whole.stopped_by == "rounds"
     assert losses == sorted(losses, reverse=True)
     between = (losses[4] + losses[5]) / 2
@@ -78,7 +78,7 @@ def test_a_target_loss_ends_at_the_first_evaluation_that_reaches_it():
     assert outcome.stopped_by == "target_train_loss"
     assert outcome.rows[-1].round == 10
     assert outcome.time_s == 20
-    assert [row.measures.train_loss for row in outcome.rows] == losses[:6]
+    assert [row["train_loss"] for row in outcome.rows] == losses[:6]
     # "Reached" includes equality.
     assert run(losses[5]).rows[-1].round == 10
 

@@ -7,7 +7,8 @@ import pytest
 from builders import setting, simulate, speeds
 
 from desim.algorithms.base import Algorithm
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class Reader(Algorithm):

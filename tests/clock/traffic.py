@@ -19,6 +19,6 @@ def run(method, link, **changes):
 
 def transmissions(trial):
     """The messages on each link in the order in which they went out, lost or not."""
-    rows = trial.timeline[trial.timeline.kind.isin(["receive", "lose"])]
+    rows = trial.timeline[trial.timeline.kind.isin(["receive", "drop"])]
     rows = rows.sort_values("start_s", kind="stable")
     return dict(iter(rows.groupby(["peer", "worker"])))

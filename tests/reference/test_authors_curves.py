@@ -23,7 +23,8 @@ from desim.clock.links.dedicated import Dedicated
 from desim.clock.stragglers.uniform_speed import UniformSpeed
 from desim.engine.simulation import Simulation
 from desim.mixings.laplacian import Laplacian
-from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.scenario.setting import Cluster, Network, Setting
+from desim.scenario.stopping import Evaluate, Stop
 from desim.step_sizes.constant import Constant
 from desim.tensors.datasets.base import Data
 from desim.tensors.partitions.base import Partition
@@ -141,8 +142,8 @@ def rows_of(algorithm: Algorithm, rounds: int, every: int) -> dict[str, npt.NDAr
     return {
         "iteration": np.array([row.steps for row in rows]),
         "time": np.array([row.time_s for row in rows]),
-        "loss": np.array([row.measures.train_loss for row in rows]),
-        "consensus": np.array([row.measures.consensus_error for row in rows]),
+        "loss": np.array([row["train_loss"] for row in rows]),
+        "consensus": np.array([row["consensus_error"] for row in rows]),
     }
 
 

@@ -65,7 +65,7 @@ def test_quantimed_dsgd(rounds: int) -> None:
     [run] = rows(
         "mnist-quantimed-vs-dsgd", "QuanTimed-DSGD b=50", seeds=[SEED], stop__rounds=rounds
     )
-    assert run[-1].measures.train_loss == pytest.approx(QUANTIMED[rounds], rel=TOLERANCE)
+    assert run[-1]["train_loss"] == pytest.approx(QUANTIMED[rounds], rel=TOLERANCE)
     assert run[-1].time_s == pytest.approx(1.5625 * rounds)
 
 
@@ -74,7 +74,7 @@ def test_dsgd() -> None:
     [run] = rows("mnist-quantimed-vs-dsgd", "DSGD b=50", seeds=[SEED], stop__rounds=700)
     at = {row.round: row for row in run}
     for rounds, (loss, time_s) in DSGD.items():
-        assert at[rounds].measures.train_loss == pytest.approx(loss, rel=TOLERANCE)
+        assert at[rounds]["train_loss"] == pytest.approx(loss, rel=TOLERANCE)
         assert at[rounds].time_s == pytest.approx(time_s, rel=TOLERANCE)
 
 
@@ -88,7 +88,7 @@ def test_asynchronous_dsgd() -> None:
         evaluate={"every_s": 100.0},
     )
     for time_s, loss in ASYNC.items():
-        seeds = [row.measures.train_loss for run in runs for row in run if row.time_s == time_s]
+        seeds = [row["train_loss"] for run in runs for row in run if row.time_s == time_s]
         assert len(seeds) == 4
         assert min(seeds) <= loss * (1 + TOLERANCE)
         assert max(seeds) >= loss * (1 - TOLERANCE)

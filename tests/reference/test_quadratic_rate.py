@@ -33,7 +33,8 @@ from desim.clock.links.dedicated import Dedicated
 from desim.clock.stragglers.uniform_speed import UniformSpeed
 from desim.engine.simulation import Simulation
 from desim.mixings.uniform import Uniform
-from desim.scenario.setting import Cluster, Evaluate, Network, Setting, Stop
+from desim.scenario.setting import Cluster, Network, Setting
+from desim.scenario.stopping import Evaluate, Stop
 from desim.step_sizes.strongly_convex import StronglyConvex
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
@@ -112,10 +113,10 @@ def squared_error(rounds: int, step_size: StronglyConvex, compressor: Compressor
         QuanTimedDSGD(deadline_s=DEADLINE_S, step_size=step_size, compressor=compressor),
         seed=SEED,
     )
-    measures = Simulation(setting).run().rows[-1].measures
+    measures = Simulation(setting).run().rows[-1]
     points = PROBLEM.dataset.load().train_x
     optimum = 0.5 * np.square(points - points.mean(0)).sum(1).mean()
-    return measures.consensus_error + 2 * (measures.train_loss - float(optimum))
+    return measures["consensus_error"] + 2 * (measures["train_loss"] - float(optimum))
 
 
 def predicted_error(rounds: int, step_size: StronglyConvex, grid: float) -> tuple[float, float]:
@@ -127,7 +128,7 @@ def predicted_error(rounds: int, step_size: StronglyConvex, grid: float) -> tupl
     held = np.stack([data.train_x[s] for s in PROBLEM.deal(data, WORKERS, streams)])
     matrix = NETWORK.weights(WORKERS, streams).matrix().toarray()
     eigenvalues, vectors = np.linalg.eigh(matrix)
-    alpha, epsilon = step_size.at(rounds)
+    alpha, epsilon = step_size.within(rounds, None).at(0, 0.0)
     optimum = held.mean((0, 1))
     differences = vectors.T @ (held.mean(1) - optimum)
     start = vectors.T @ np.tile(-optimum, (WORKERS, 1))
@@ -182,7 +183,9 @@ def test_with_biased_rounding_the_error_grows() -> None:
     step_size, horizons, grid = StronglyConvex(delta=0.2, c1=0.2, c2=2.0), (100, 300, 1000), 0.04
     errors = [squared_error(t, step_size, RoundingDown(grid=grid)) for t in horizons]
     own_weight = NETWORK.weights(WORKERS, Streams(SEED)).own[0]
-    offsets = [(1 - own_weight) * grid / 2 / step_size.at(t)[0] for t in horizons]
+    offsets = [
+        (1 - own_weight) * grid / 2 / step_size.within(t, None).at(0, 0.0)[0] for t in horizons
+    ]
     unbiased = [predicted_error(t, step_size, grid)[0] for t in horizons]
     assert min(np.diff(errors)) > 0
     assert errors[-1] > 5 * unbiased[-1]

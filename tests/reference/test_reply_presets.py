@@ -34,7 +34,7 @@ def test_a_convex_loss_nears_its_optimum_at_least_as_fast_as_the_reply_says(delt
         changes = {"stop.rounds": rounds, "evaluate.every_rounds": rounds}
         found = trained("convex-rate", f"delta = {delta}", **changes)
         assert found.optimal_loss is not None
-        gaps.append(found.rows[-1].measures.train_loss - found.optimal_loss)
+        gaps.append(found.rows[-1]["train_loss"] - found.optimal_loss)
     assert min(gaps) > 0
     slope = np.polyfit(np.log(horizons), np.log(gaps), 1)[0]
     assert delta - 1 - 0.05 <= slope <= -delta / 2
@@ -50,14 +50,14 @@ RELATIVE = {"2047 levels": (1.493, 0.03), "127 levels": (1.645, 0.06)}
 def test_a_relative_error_does_little_harm_with_many_levels(label: str) -> None:
     found = trained("quantizers", label)
     loss, tolerance = RELATIVE[label]
-    assert found.rows[-1].measures.train_loss == pytest.approx(loss, rel=tolerance)
+    assert found.rows[-1]["train_loss"] == pytest.approx(loss, rel=tolerance)
 
 
 @pytest.mark.slow
 def test_with_seven_levels_the_noise_is_larger_than_the_model() -> None:
     """||Q(x) - x||^2 is 24 times ||x||^2 there: models grow instead of learning."""
     found = trained("quantizers", "7 levels", **{"stop.rounds": 100})
-    losses = [row.measures.train_loss for row in found.rows]
+    losses = [row["train_loss"] for row in found.rows]
     assert losses[-1] > 2 * min(losses)
 
 

@@ -24,7 +24,7 @@ def test_an_algorithm_by_place_label_or_star() -> None:
     both = scenario.with_values(
         {"algorithms.*.step_size.alpha": 2, "algorithms.QT.step_size.alpha": 3}
     )
-    assert [a.step_size.at(None) for a in both.algorithms] == [(2.0, 1.0), (3.0, 1.0)]
+    assert [a.step_size.at(0, 0.0) for a in both.algorithms] == [(2.0, 1.0), (3.0, 1.0)]
 
 
 def test_an_item_of_a_plain_list_goes_by_its_place_not_by_its_value() -> None:

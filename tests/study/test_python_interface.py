@@ -34,7 +34,7 @@ class Mixer(desim.Algorithm):
     batch: Annotated[int, Field(ge=1)] = 4
 
     def worker(self, me: desim.Worker) -> desim.Waiting:
-        alpha, _ = self.step_size.at(me.horizon)
+        alpha = me.step_size()
         x = me.initial_model()
         for t in count():
             gradient = yield from me.compute(x, self.batch)

@@ -136,4 +136,4 @@ def test_crashes_losses_and_shared_links_give_the_same_bytes_too(
     )
     assert sums(first) == sums(second)
     timeline = pq.read_table(first / "trials" / "DSGD-seed0" / "timeline.parquet").to_pandas()
-    assert {"down", "lose"} <= set(timeline["kind"])
+    assert {"down", "drop"} <= set(timeline["kind"])

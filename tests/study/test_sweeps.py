@@ -9,7 +9,6 @@ import pytest
 from tiny import tiny
 
 import desim
-from desim.algorithms.dsgd import DSGD
 from desim.errors import ScenarioError
 from desim.scenario.scenario import Trial
 
@@ -28,7 +27,7 @@ def test_all_values_are_crossed_with_algorithms_and_seeds() -> None:
     seen = {
         (
             trial.setting.cluster.workers,
-            trial.setting.algorithm.step_size.at(None)[0],
+            trial.setting.algorithm.step_size.at(0, 0.0)[0],
             trial.setting.algorithm.name,
             trial.setting.seed,
         )
@@ -36,7 +35,7 @@ def test_all_values_are_crossed_with_algorithms_and_seeds() -> None:
     }
     assert len(seen) == len(found)
     for trial in found:
-        alpha = trial.setting.algorithm.step_size.at(None)[0]
+        alpha = trial.setting.algorithm.step_size.at(0, 0.0)[0]
         assert trial.point == {
             "cluster.workers": trial.setting.cluster.workers,
             "algorithms.*.step_size.alpha": alpha,
@@ -88,18 +87,13 @@ def test_a_shorter_run_whose_end_the_longest_does_not_evaluate_is_run() -> None:
         assert [s.stop.rounds for s in found if s.algorithm.name == "DSGD"] == ran
 
 
-def test_a_method_that_may_look_at_the_horizon_runs_for_each() -> None:
-    class Decaying(DSGD):
-        """Inherits much of DSGD, but not that only its step size depends on T."""
-
-    step = {"kind": "constant", "alpha": 0.1}
-    scenario = desim.from_table(tiny()).model_copy(
-        update={
-            "algorithms": (Decaying(batch=2, step_size=step),),
-            "sweep": {"stop.rounds": [2, 3]},
-        }
-    )
-    assert [trial.setting.stop.rounds for trial in scenario.trials()] == [2, 3]
+def test_a_schedule_with_a_length_of_its_own_has_no_horizon() -> None:
+    """Its shorter runs are beginnings; left to take the run's length, it differs between them."""
+    for length, ran in (({"over_steps": 3}, [3]), ({}, [2, 3])):
+        cosine = {"kind": "cosine", "alpha": 0.1, **length}
+        changes = {"algorithms.0.step_size": cosine, "sweep": {"stop.rounds": [2, 3]}}
+        found = [trial.setting for trial in desim.from_table(tiny(changes)).trials()]
+        assert [s.stop.rounds for s in found if s.algorithm.name == "DSGD"] == ran
 
 
 def test_labels_that_no_folder_can_be_named_after() -> None:

@@ -50,7 +50,7 @@ def test_finished_candidates_are_kept(scenario: Path, desim: Call) -> None:
     assert desim("tune", scenario, *wider).code == 0
     assert [(file, file.stat().st_mtime_ns) for file in files] == before
     complaint = desim("tune", scenario, *SMALL, "--target", 2.0).complaint
-    assert "holds another scenario, with stop.target_train_loss = 'nothing'" in complaint
+    assert "holds another scenario, with stop.target.kind = 'nothing'" in complaint
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_a_method_that_needs_one_number_is_tried_step_by_step(
         "from desim.algorithms.dsgd import DSGD\n\n\n"
         "class Clipped(DSGD):\n"
         "    def worker(self, me):\n"
-        "        assert float(self.step_size.at(me.horizon)[0]) > 0\n"
+        "        assert float(me.step_size()) > 0\n"
         "        return super().worker(me)\n"
     )
     file = write(Path("own.toml"), {"algorithms.0.kind": "wants_a_number:Clipped", "name": "own"})
@@ -122,8 +122,11 @@ def test_deadline(scenario: Path, desim: Call) -> None:
     ("options", "parts"),
     [
         (["--target", "1", "--at", "2"], ["--target = 1, --at = 2: give one"]),
-        (["--target", "nan"], ["stop.target_train_loss = nan", "finite"]),
-        (["--target", "9"], ["--target = 9: must be below the loss before training"]),
+        (["--target", "nan"], ["--target = 'nan'", "finite"]),
+        (["--target", "nonsense=1"], ["--metric = 'nonsense'", "no such kind"]),
+        (["--metric", "steps"], ["--metric = 'steps'", "neither low nor high"]),
+        (["--target", "1,2"], ["--target = '1,2'", "one value"]),
+        (["--target", "9"], ["--target = 9: must be below the training loss before training"]),
         (["--at", "-1"], ["stop.time_s = -1", "greater than 0"]),
         (["--set", "stop.time_s=5", "--at", "6"], ["--at = 6: must be at most stop.time_s = 5"]),
         (["--range", "1"], ["--range = '1': must be 2 numbers, such as 0.01,10"]),

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 import desim
-from desim.tuning.grid import Curve, Grid, Objective, Score, score
+from desim.schema.results import Column
+from desim.tuning.grid import Grid
+from desim.tuning.objective import Curve, Objective, Score, score
 
 BEST = 2 / (1 / 4 + 1)
+
+
+LOSS = Column("train_loss", "training loss", good="low")
 
 
 def quadratic(**changes):
@@ -117,16 +122,16 @@ def test_a_longer_deadline_without_noise_only_costs_time(tmp_path: Path):
     grid = Grid(points=5, refine=0)
     found = tune(scenario, tmp_path, deadline=True, target=1e-3, grid=grid).methods[0]
     assert (found.value, found.own, found.on_edge) == (1.0, 4.0, True)
-    assert found.own_score.objective / found.score.objective == pytest.approx(4.0, rel=1e-3)
+    assert found.own_score.cost / found.score.cost == pytest.approx(4.0, rel=1e-3)
 
 
 def test_scores_of_curves_by_hand():
     fast, slow = Curve([0, 1, 2], [4.0, 2.0, 1.0], False), Curve([0, 1, 2], [4.0, 3.0, 2.5], False)
     burst = Curve([0, 1], [4.0, inf], True)
-    timed, final = Objective(1.5, ""), Objective(None, "at the end")
-    assert timed.value(fast) == 1.5
-    assert timed.value(slow) == timed.value(burst) == inf
-    assert (final.value(fast), final.value(burst)) == (1.0, inf)
+    timed, final = Objective(LOSS, False, 1.5, ""), Objective(LOSS, False, None, "at the end")
+    assert timed.cost(fast) == 1.5
+    assert timed.cost(slow) == timed.cost(burst) == inf
+    assert (final.cost(fast), final.cost(burst)) == (1.0, inf)
     assert score(timed, [fast, slow]) == (inf, 1.75)
     # Nobody reaches the target: the lower loss is better, and divergence is the worst.
     assert sorted([score(timed, [burst]), score(timed, [slow]), score(timed, [fast])]) == [
@@ -134,3 +139,22 @@ def test_scores_of_curves_by_hand():
         (inf, 2.5),
         (inf, inf),
     ]
+
+
+def test_a_metric_whose_high_values_are_good_mirrors_one_whose_low_ones_are() -> None:
+    """Accuracy a and loss 1 - a: the same times to targets, the same order of candidates."""
+    accuracies = [[0.1, 0.5, 0.9], [0.1, 0.4, 0.6], [0.1, 0.3, 0.2]]
+    losses = [[1 - value for value in values] for values in accuracies]
+    for target in (None, 0.45, 0.95):
+        high = Objective(Column("a", "accuracy", good="high"), True, target, "at the end")
+        low = Objective(LOSS, False, None if target is None else 1 - target, "at the end")
+        for rising, falling in zip(accuracies, losses, strict=True):
+            up, down = (Curve([0.0, 1.0, 2.0], values, False) for values in (rising, falling))
+            cost = high.cost(up) + (1.0 if target is None else 0.0)
+            assert cost == pytest.approx(low.cost(down), rel=1e-12)
+        assert min(accuracies, key=lambda a: score(high, [Curve([0, 1, 2], a, False)])) == [
+            0.1,
+            0.5,
+            0.9,
+        ]
+    assert Objective(Column("a", "accuracy", good="high"), True, None, "").shown(-0.9) == 0.9

@@ -30,7 +30,7 @@ class MyDSGD(desim.Algorithm):
     batch: Annotated[int, Field(ge=1)] = 5
 
     def worker(self, me):
-        alpha, _ = self.step_size.at(me.horizon)
+        alpha = me.step_size()
         x = me.initial_model()
         for t in me.rounds():
             gradient = yield from me.compute(x, self.batch)
@@ -106,7 +106,7 @@ class Halved(desim.StepSize):
 
     alpha: float
 
-    def at(self, horizon):
+    def at(self, step, time_s):
         return self.alpha / 2, 1.0
 
 
@@ -141,19 +141,19 @@ class Averager(desim.Algorithm):
     batch: int = 5
 
     def worker(self, me):
-        alpha, _ = self.step_size.at(me.horizon)
+        alpha = me.step_size()
         x = me.initial_model()
         for t in me.rounds():
             x = me.record(x - alpha * (yield from me.compute(x, self.batch)))
             me.tell(me.workers, (yield from me.compress(x)), ("model", t))
-            [letter] = yield from me.hear(("mean", t))
-            x = letter.content
+            [message] = yield from me.hear(("mean", t))
+            x = message.content
             me.commit(x)
 
     def server(self, me):
         for t in me.rounds():
-            letters = yield from me.hear(("model", t), me.workers)
-            x = me.record((yield from me.mean([letter.content for letter in letters])))
+            messages = yield from me.hear(("model", t), me.workers)
+            x = me.record((yield from me.mean([message.content for message in messages])))
             me.commit(x)
             me.tell_all(me.targets, (yield from me.compress(x)), ("mean", t))
 

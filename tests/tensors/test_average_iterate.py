@@ -6,7 +6,7 @@ from builders import problem, setting
 
 from desim.engine.simulation import Simulation
 from desim.step_sizes.constant import Constant
-from desim.tuning.shared_clock import BundledSimulation
+from desim.tuning.shared_clock import SharedClock
 
 ROUNDS = 12
 PROBLEM = problem(samples=60, parameters=5, samples_per_worker=10, dtype="float64")
@@ -64,7 +64,7 @@ def test_the_models_themselves_do_not_change():
 def test_batched_equals_one_by_one():
     batched = run(METHODS["async"], "average")[1]
     alone = run(METHODS["async"], "average", one_by_one=True)[1]
-    losses = [[row.measures.train_loss for row in outcome.rows] for outcome in (batched, alone)]
+    losses = [[row["train_loss"] for row in outcome.rows] for outcome in (batched, alone)]
     np.testing.assert_allclose(*losses, rtol=1e-12)
 
 
@@ -74,5 +74,5 @@ def test_candidates_of_a_search_have_averages_of_their_own():
         Constant(alpha=0.1, epsilon=0.8),
         Constant(**{k: STEP[k] for k in ("alpha", "epsilon")}),
     ]
-    bundled = BundledSimulation(simulation._setting, steps).run_all()[1]
-    assert [row.measures for row in bundled.rows] == [row.measures for row in outcome.rows]
+    bundled = SharedClock(simulation._setting, steps).run_all()[1]
+    assert [row.values for row in bundled.rows] == [row.values for row in outcome.rows]

@@ -16,13 +16,13 @@ from desim.engine.simulation import Simulation
 from desim.errors import NonFiniteError
 from desim.step_sizes.constant import Constant
 from desim.tuning.candidates import NotOneNumberError
-from desim.tuning.shared_clock import BundledSimulation
+from desim.tuning.shared_clock import SharedClock
 
 STEP_SIZES = [Constant(alpha=0.1), Constant(alpha=0.3, epsilon=0.8), Constant(alpha=1.5)]
 
 
 def assert_as_alone(trial_of, step_sizes):
-    together = BundledSimulation(trial_of(step_sizes[0]), step_sizes).run_all()
+    together = SharedClock(trial_of(step_sizes[0]), step_sizes).run_all()
     alone = [Simulation(trial_of(step_size)).run() for step_size in step_sizes]
     # Texts, since a loss that is nan differs from itself; a float's text has all of its bits.
     assert [repr(outcome) for outcome in together] == [repr(outcome) for outcome in alone]
@@ -45,7 +45,7 @@ def test_every_method_gives_the_outcome_of_a_trial_alone(method):
         )
 
     outcomes = assert_as_alone(trial_of, STEP_SIZES)
-    assert len({outcome.rows[-1].measures.train_loss for outcome in outcomes}) == 3
+    assert len({outcome.rows[-1]["train_loss"] for outcome in outcomes}) == 3
 
 
 @pytest.mark.parametrize("evaluate", [{"every_rounds": 3}, {"every_s": 7.0}], ids=str)
@@ -78,7 +78,7 @@ def test_the_clock_stops_when_no_candidate_is_left():
             dataset={"kind": "quadratic", "samples": 30, "dimension": 4, "spread": 0.0}
         ),
     )
-    simulation = BundledSimulation(trial, [Constant(alpha=0.5), Constant(alpha=0.9)])
+    simulation = SharedClock(trial, [Constant(alpha=0.5), Constant(alpha=0.9)])
     simulation.run_all()
     assert simulation.outcome.rows[-1].round < 20
 
@@ -87,7 +87,7 @@ class Momentum(Algorithm):
     """What a user's algorithm may do with its step size."""
 
     def worker(self, me):
-        alpha, epsilon = self.step_size.at(me.horizon)
+        alpha, epsilon = me.step_size(), me.consensus_step()
         x, velocity = me.initial_model(), 0.0 * me.initial_model()
         for t in count():
             gradient = yield from me.compute(x, 2)
@@ -105,7 +105,7 @@ def test_one_whose_message_is_not_finite_ends_alone(tmp_path, monkeypatch):
     given = setting(algorithm, problem=quadratic(), stop={"rounds": 60})
     sizes = [Constant(alpha=alpha) for alpha in (0.1, 1e30)]
     with pytest.raises(NonFiniteError, match="'s message"):
-        BundledSimulation(given, sizes).run_all()
+        SharedClock(given, sizes).run_all()
     # A search then runs them one by one.
     monkeypatch.chdir(tmp_path)
     table = tiny(
@@ -134,7 +134,7 @@ class NeedsANumber(Momentum):
     """An algorithm whose clock depends on its step size."""
 
     def worker(self, me):
-        alpha, _ = self.step_size.at(me.horizon)
+        alpha = me.step_size()
         if alpha > 0.2:
             yield from me.barrier()
         yield from super().worker(me)
@@ -143,4 +143,4 @@ class NeedsANumber(Momentum):
 def test_an_algorithm_that_needs_one_number_says_so():
     trial = setting(NeedsANumber(step_size=STEP_SIZES[0]))
     with pytest.raises(NotOneNumberError, match="one number per candidate"):
-        BundledSimulation(trial, STEP_SIZES).run_all()
+        SharedClock(trial, STEP_SIZES).run_all()

@@ -31,7 +31,7 @@ trial = setting(
 )
 outcome = Simulation(trial).run()
 assert outcome.rows[-1].round == 6
-assert np.isfinite(outcome.rows[-1].measures.train_loss)
+assert np.isfinite(outcome.rows[-1]["train_loss"])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -28,7 +28,7 @@ def test_of_a_quadratic_it_is_the_closed_form():
     best = 0.5 * (curvatures * np.square(points - points.mean(0))).sum(1).mean()
     found = outcome(given)
     assert found.optimal_loss == pytest.approx(best, rel=1e-6)
-    assert found.rows[-1].measures.train_loss > found.optimal_loss
+    assert found.rows[-1]["train_loss"] > found.optimal_loss
 
 
 def test_of_logistic_regression_with_a_ridge_it_is_scikit_learns():
@@ -41,7 +41,7 @@ def test_of_logistic_regression_with_a_ridge_it_is_scikit_learns():
     simulation = Simulation(
         setting(DSGD, workers=5, problem=given, evaluate={"every_rounds": 1, "optimum": True})
     )
-    task = simulation._evaluator._task
+    task = simulation._record._task
     x, y = task.train_x.double().numpy(), task.train_y.numpy()
     # Ours counts the biases in the ridge: as weights of an input that is always 1.
     with_one = np.hstack([x, np.ones((len(x), 1))])

@@ -17,11 +17,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.bf16 import BFloat16
 from desim.tensors.compressors.none import NoCompressor
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 def _adds_up(compressor: Compressor) -> Compressor:
@@ -68,13 +69,18 @@ def chunk_sizes(
 
 
 def ring_mean(
-    me: Worker, inboxes: Inboxes, ring: Sequence[int], number: int, floats: Compressor, own: Message
+    me: Worker,
+    mailboxes: Mailboxes,
+    ring: Sequence[int],
+    number: int,
+    floats: Compressor,
+    own: Message,
 ) -> Waiting:
     """Waits for the mean of all members' vectors, and gives it.
 
     Args:
         me: one of them.
-        inboxes: what they send arrives there.
+        mailboxes: what they send arrives there.
         ring: the members, each linked to the next and the last to the first.
         number: of this all-reduce; each is in one at a time, by ascending numbers.
         floats: what own was compressed with.
@@ -83,13 +89,13 @@ def ring_mean(
     """
     count, place = len(ring), ring.index(me.id)
     sizes, after = chunks(floats, own.size_bits, count), ring[(place + 1) % count]
-    there = inboxes.since(me, number)[number]
+    there = mailboxes.since(me, number)[number]
     vectors = {me.id: there.setdefault("own", own.content)}
     news = vectors.copy()  # what it has not sent on yet
     for step in range(2 * (count - 1)):
         leaving, coming = sizes[(place - step) % count], sizes[(place - step - 1) % count]
         if leaving:
-            inboxes.send(me, after, number, step, Message(news, leaving))
+            mailboxes.send(me, after, number, step, Message(news, leaving))
             news = {}
         if coming:
             if step not in there:

@@ -45,6 +45,6 @@ class Deadline(Algorithm):
         assert self.expected_batch is not None
         return fleet.deadline_s(self.expected_batch)
 
-    def plan(self, fleet: Fleet) -> dict[str, Any]:
+    def details(self, fleet: Fleet) -> dict[str, Any]:
         """T_d."""
         return {"T_d": f"{self.deadline(fleet):.4g} s"}

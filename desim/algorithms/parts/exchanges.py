@@ -19,7 +19,8 @@ from desim.errors import ScenarioError
 from desim.mixings.base import Weights
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 _QUESTION, _ANSWER = "question", "answer"
 

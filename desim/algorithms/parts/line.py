@@ -6,7 +6,7 @@ Who is in line waits for pairs before its own only, so nobody can be waiting in 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from desim.worker.simulated import Worker
+from desim.worker.protocol import Worker
 
 
 class Turn(NamedTuple):

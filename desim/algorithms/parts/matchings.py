@@ -133,7 +133,7 @@ class _Colouring:
         self._over[i][colour], self._over[j][colour] = j, i
 
 
-def activation_probabilities(matchings: Matchings, budget: float) -> Floats:
+def best_probabilities(matchings: Matchings, budget: float) -> Floats:
     """The p that maximises lambda_2(L(p)) with sum_k p_k = M budget and 0 <= p_k <= 1.
 
     The paper's programme, which has <= in place of =: lambda_2 grows with every p_k, so the budget

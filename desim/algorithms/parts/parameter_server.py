@@ -1,13 +1,12 @@
 """The server's end of methods with a server: hears every update once, answers with the model."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, NamedTuple
-
-import simpy
 
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 #: The size of a message that only says which model is the newest.
 NUMBER_BITS = 32
@@ -57,11 +56,11 @@ class ParameterServer:
         self._told: dict[int, Request] = {}
         self._packed, self._packed_version = Message(None, 0), -1
 
-    def updates(self) -> Generator[simpy.Event, Any, list[Update]]:
+    def updates(self) -> Generator[Any, Any, list[Update]]:
         """Waits for messages; gives the updates that have come, each of them once."""
-        letters = yield from self._me.hear("update")
+        messages = yield from self._me.hear("update")
         found: list[Update] = []
-        for worker, content in [*letters, *self._me.heard("update")]:
+        for worker, content in [*messages, *self._me.heard("update")]:
             update, known = Update(worker, *content), self._known[worker]
             if worker in self._interrupted and update.request >= self._interrupted[worker]:
                 del self._interrupted[worker]
@@ -74,8 +73,15 @@ class ParameterServer:
                 yield from self._send(update)
         return found
 
-    def step(self, model: Ref) -> None:
-        """This is the newest model now."""
+    def step(self, model: Ref, versions: Iterable[int]) -> None:
+        """This is the newest model now.
+
+        Args:
+            model: the model.
+            versions: of the models at which the gradients were computed that led to it.
+        """
+        for version in versions:
+            self._me.applied(self.version - version)
         self.model, self.version = model, self.version + 1
         self._me.commit(model)
 

@@ -4,9 +4,10 @@ from collections.abc import Sized
 from functools import partial
 from typing import Any
 
-from desim.algorithms.parts.inbox import Inboxes
+from desim.algorithms.parts.mailboxes import Mailboxes
 from desim.mixings.base import Weights
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class Pushes:
@@ -25,7 +26,7 @@ class Pushes:
 
     def __init__(self, weights: Weights, *, one: bool, delay: int) -> None:
         n = weights.graph.workers
-        self._inboxes, self._delay = Inboxes(n), delay
+        self._mailboxes, self._delay = Mailboxes(n), delay
         self._turns: list[list[int]] | None = None
         if one:
             hops = [sorted(((row - i) % n).tolist()) for i, row in enumerate(weights.graph.targets)]
@@ -33,7 +34,7 @@ class Pushes:
 
     def open(self, me: Worker) -> None:
         """From now on the worker takes messages; at the beginning of `worker`."""
-        self._inboxes.open(me)
+        self._mailboxes.open(me)
 
     def push(self, me: Worker, step: int, message: Message) -> float:
         """Sends the message to the step's targets, and gives the share that the worker keeps."""
@@ -41,7 +42,7 @@ class Pushes:
             me.broadcast(message, tag=step)
             return me.own_weight
         for j in me.targets if self._turns is None else [_turn(self._turns[me.id], step)]:
-            self._inboxes.send(me, j, step, me.id, message)
+            self._mailboxes.send(me, j, step, me.id, message)
         return me.own_weight if self._turns is None else 0.5
 
     def take(self, me: Worker, first: int, step: int) -> Waiting:
@@ -60,7 +61,7 @@ class Pushes:
             received = yield from me.gather(tag=step)
             return list(zip(me.weights, received.messages, strict=True)), step + 1
         due = step - self._delay
-        kept = self._inboxes.since(me, max(due, 0))
+        kept = self._mailboxes.since(me, max(due, 0))
         found: list[tuple[float, Any]] = []
         # A crash that costs the model costs `first` too: what is there from `due` on is new then.
         for pushed in range(max(first, due), step + 1):

@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 from desim.algorithms.base import Algorithm
 from desim.tensors.received import Received
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class Rounds(Algorithm):

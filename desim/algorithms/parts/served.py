@@ -19,7 +19,8 @@ from desim.algorithms.parts.parameter_server import NUMBER_BITS, Request
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 
 class Served(Algorithm):
@@ -34,7 +35,6 @@ class Served(Algorithm):
 
     axis: ClassVar[str] = "algorithms"
     averages: ClassVar[bool] = False
-    uses_epsilon: ClassVar[bool] = False
 
     batch: Annotated[int, Field(ge=1)]
     compressor: Compressor = NoCompressor()

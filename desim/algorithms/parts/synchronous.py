@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from desim.algorithms.parts.averaging import Averaging
 from desim.tensors.refs import Ref
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.protocol import Waiting, Worker
 
 
 class Synchronous(Averaging):

@@ -13,10 +13,10 @@ from desim.schema.registry import Member
 from desim.streams import Streams
 
 #: When a message departs, has left its link and arrives, in simulated seconds.
-Passage = tuple[float, float, float]
+TransitTimes = tuple[float, float, float]
 
 
-class Mailbox:
+class Gathering:
     """What has been sent to one worker under one tag.
 
     Attributes:
@@ -48,7 +48,7 @@ class End(NamedTuple):
     """
 
     target: int
-    boxes: dict[int, Mailbox]
+    boxes: dict[int, Gathering]
     place: int
     degree: int
 
@@ -110,11 +110,11 @@ class Link:
         self.flying: deque[tuple[float, Any]] | None = None
         self.waiting: tuple[Any, int, int] | None = None
 
-    def carry(self, now_s: float, size_bits: int) -> Passage:
+    def carry(self, now_s: float, size_bits: int) -> TransitTimes:
         """Takes a message for each target at now_s; it goes out when those before it have left."""
         raise NotImplementedError("abstract")
 
-    def send(self, now_s: float, size_bits: int, then: Callable[[Passage], None]) -> None:
+    def send(self, now_s: float, size_bits: int, then: Callable[[TransitTimes], None]) -> None:
         """Takes a message and calls `then` with its passage, at once where that is known."""
         then(self.carry(now_s, size_bits))
 
@@ -156,7 +156,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Site:
+class Deployment:
     """What a link model needs to know of the workers.
 
     Attributes:
@@ -187,11 +187,11 @@ class LinkModel(Member):
     known: ClassVar[bool] = True
 
     @abstractmethod
-    def build(self, site: Site) -> list[list[Link]]:
+    def build(self, deployment: Deployment) -> list[list[Link]]:
         """For each worker its directed links to all those that it sends to."""
 
     @abstractmethod
-    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
+    def times_s(self, deployment: Deployment, size_bits: int) -> tuple[float, float]:
         """The shortest and the longest time that a message of this size takes on an idle network.
 
         Random delays and losses aside.

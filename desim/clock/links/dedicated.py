@@ -1,6 +1,6 @@
 """Dedicated links: each directed link is its own wire; nothing is shared.
 
-A message takes latency + size / bandwidth, with the least bandwidth on its way: the link's, the
+A message takes latency + size / bandwidth, with the least bandwidth on its path: the link's, the
 sender's up link's, the receiver's down link's. Messages on the *same* link go one after another,
 each occupying it for size / bandwidth, since no wire carries more than its bandwidth; different
 links never slow each other down.
@@ -9,8 +9,8 @@ links never slow each other down.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from desim.clock.links.base import Link, Passage, Site, Wire
-from desim.clock.links.wired import Jitter, Way, Wired
+from desim.clock.links.base import Deployment, Link, TransitTimes, Wire
+from desim.clock.links.wired import Jitter, Path, Wired
 
 
 class Cable(Link):
@@ -35,10 +35,10 @@ class Cable(Link):
         self.jitter: Jitter | None = None
 
     @classmethod
-    def along(cls, source: int, way: Way, wire: Wire | None = None) -> "Cable":
+    def along(cls, source: int, path: Path, wire: Wire | None = None) -> "Cable":
         """The cable from one worker to another, on a wire of its own or a shared one."""
-        cable = cls(source, [way.target], way.latency_s, way.slowest_bps, wire)
-        cable.jitter = way.jitter
+        cable = cls(source, [path.target], path.latency_s, path.slowest_bps, wire)
+        cable.jitter = path.jitter
         return cable
 
     def split(self) -> list[Link]:
@@ -56,7 +56,7 @@ class Cable(Link):
             parts.append(part)
         return parts
 
-    def carry(self, now_s: float, size_bits: int) -> Passage:
+    def carry(self, now_s: float, size_bits: int) -> TransitTimes:
         """Sends as soon as the wire is free."""
         wire = self.wire
         departs_s = wire.free_s if wire.free_s > now_s else now_s
@@ -76,14 +76,14 @@ class Dedicated(Wired):
         {"profile": "edge", "jitter_s": 0.01},
     )
 
-    def build(self, site: Site) -> list[list[Link]]:
+    def build(self, deployment: Deployment) -> list[list[Link]]:
         """The links; equal ones of a worker are one object."""
         built: list[list[Link]] = []
-        for source, ways in enumerate(self.ways(site)):
-            alike = len({(way.latency_s, way.slowest_bps) for way in ways}) == 1
-            if alike and ways[0].jitter is None and not site.apart:
-                row = site.targets[source]
-                built.append([Cable(source, row, ways[0].latency_s, ways[0].slowest_bps)])
+        for source, paths in enumerate(self.paths(deployment)):
+            alike = len({(path.latency_s, path.slowest_bps) for path in paths}) == 1
+            if alike and paths[0].jitter is None and not deployment.apart:
+                row = deployment.targets[source]
+                built.append([Cable(source, row, paths[0].latency_s, paths[0].slowest_bps)])
             else:
-                built.append([Cable.along(source, way) for way in ways])
+                built.append([Cable.along(source, path) for path in paths])
         return built

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import simpy
 
-from desim.clock.links.base import Link, Passage, Site, Wire
-from desim.clock.links.wired import Way, Wired
+from desim.clock.links.base import Deployment, Link, TransitTimes, Wire
+from desim.clock.links.wired import Path, Wired
 from desim.clock.max_min import MaxMin
 from desim.clock.regions import Bandwidth
 from desim.clock.wake import Wake
@@ -42,22 +42,22 @@ class Fair(Wired):
 
     backbone_bps: Bandwidth | None = None
 
-    def build(self, site: Site) -> list[list[Link]]:
+    def build(self, deployment: Deployment) -> list[list[Link]]:
         """The links; all share one set of flows."""
         whole = self.resolved()
-        flows = Flows(site.env, *whole.access_bps(site), whole.backbone_bps or inf)
+        flows = Flows(deployment.env, *whole.access_bps(deployment), whole.backbone_bps or inf)
         return [
-            [FairLink(source, way, flows) for way in ways]
-            for source, ways in enumerate(whole.ways(site))
+            [FairLink(source, path, flows) for path in paths]
+            for source, paths in enumerate(whole.paths(deployment))
         ]
 
-    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
+    def times_s(self, deployment: Deployment, size_bits: int) -> tuple[float, float]:
         """Over all links, each with the network to itself."""
         backbone_bps = self.resolved().backbone_bps or inf
         times = {
-            way.latency_s + size_bits / min(way.slowest_bps, backbone_bps)
-            for row in self.ways(site)
-            for way in row
+            path.latency_s + size_bits / min(path.slowest_bps, backbone_bps)
+            for row in self.paths(deployment)
+            for path in row
         }
         return min(times), max(times)
 
@@ -65,27 +65,27 @@ class Fair(Wired):
 class FairLink(Link):
     """The way from one worker to another through the shared network."""
 
-    __slots__ = ("_flows", "_queue", "_under_way", "_way")
+    __slots__ = ("_flows", "_path", "_queue", "_under_way")
 
-    def __init__(self, source: int, way: Way, flows: "Flows") -> None:
-        super().__init__(source, [way.target], Wire(), 1)
-        self._way = way
+    def __init__(self, source: int, path: Path, flows: "Flows") -> None:
+        super().__init__(source, [path.target], Wire(), 1)
+        self._path = path
         self._flows, self._under_way = flows, 0
         # Messages that wait for the link, where it carries one at a time.
-        self._queue: deque[tuple[int, Callable[[Passage], None]]] = deque()
+        self._queue: deque[tuple[int, Callable[[TransitTimes], None]]] = deque()
 
-    def send(self, now_s: float, size_bits: int, then: Callable[[Passage], None]) -> None:
+    def send(self, now_s: float, size_bits: int, then: Callable[[TransitTimes], None]) -> None:
         """Starts a flow; its last bit leaves and arrives at once, the latency lies before it."""
         self.wire.free_s = inf
-        if self._under_way and self._way.bandwidth_bps < inf:
+        if self._under_way and self._path.bandwidth_bps < inf:
             self._queue.append((size_bits, then))
         else:
             self._start(now_s, size_bits, then)
 
-    def _start(self, now_s: float, size_bits: int, then: Callable[[Passage], None]) -> None:
-        starts_s = now_s + self._way.latency_s
-        if self._way.jitter is not None:
-            starts_s = self._way.jitter.arrival_s(starts_s)
+    def _start(self, now_s: float, size_bits: int, then: Callable[[TransitTimes], None]) -> None:
+        starts_s = now_s + self._path.latency_s
+        if self._path.jitter is not None:
+            starts_s = self._path.jitter.arrival_s(starts_s)
 
         def ended(end_s: float) -> None:
             self._under_way -= 1
@@ -96,7 +96,7 @@ class FairLink(Link):
             then((now_s, end_s, end_s))
 
         self._under_way += 1
-        self._flows.start(self.source, self._way, starts_s, size_bits, ended)
+        self._flows.start(self.source, self._path, starts_s, size_bits, ended)
 
     def drain(self) -> None:
         """Ends all flows as if no other began."""
@@ -131,11 +131,11 @@ class Flows:
         self._started = 0
         self._now_s = 0.0
 
-    def start(self, source: int, way: Way, starts_s: float, size_bits: int, ended: Ended) -> None:
+    def start(self, source: int, path: Path, starts_s: float, size_bits: int, ended: Ended) -> None:
         """A flow that starts at a time; `ended` is told when its last bit has arrived."""
 
         def begin() -> None:
-            self._sharing.add(ended, source, way.target, size_bits, way.bandwidth_bps)
+            self._sharing.add(ended, source, path.target, size_bits, path.bandwidth_bps)
 
         self._started += 1
         heappush(self._starting, (starts_s, self._started, begin))

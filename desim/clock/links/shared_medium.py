@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.clock.links.base import Link, LinkModel, Site, Wire
+from desim.clock.links.base import Deployment, Link, LinkModel, Wire
 from desim.clock.links.dedicated import Cable
 
 
@@ -32,19 +32,19 @@ class SharedMedium(LinkModel):
     loss: Annotated[float, Field(ge=0, lt=1)] = 0.0
     resend_after_s: Annotated[float, Field(gt=0)] = 1.0
 
-    def build(self, site: Site) -> list[list[Link]]:
+    def build(self, deployment: Deployment) -> list[list[Link]]:
         """One link a worker, all on the same wire."""
         medium = Wire()
         return [
             [Cable(source, row, self.latency_s, self.bandwidth_bps, medium, copies=1)]
-            for source, row in enumerate(site.targets)
+            for source, row in enumerate(deployment.targets)
         ]
 
     def losses(self) -> tuple[float, float]:
         """As given."""
         return self.loss, self.resend_after_s
 
-    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
+    def times_s(self, deployment: Deployment, size_bits: int) -> tuple[float, float]:
         """The same for all."""
         time_s = self.latency_s + size_bits / self.bandwidth_bps
         return time_s, time_s

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from desim.clock.links.base import LinkModel, Site
+from desim.clock.links.base import Deployment, LinkModel
 from desim.clock.regions import Bandwidth, Latency, Regions
 from desim.errors import ScenarioError
 from desim.schema import profiles
@@ -91,7 +91,7 @@ class Jitter:
         return self._last_s
 
 
-class Way(NamedTuple):
+class Path(NamedTuple):
     """From one worker to another.
 
     Attributes:
@@ -190,43 +190,43 @@ class Wired(Profiled, LinkModel):
                 f"{', '.join(others)} for the others"
             )
 
-    def access_bps(self, site: Site) -> tuple[list[float], list[float]]:
+    def access_bps(self, deployment: Deployment) -> tuple[list[float], list[float]]:
         """The up and down links' bandwidths of all workers."""
-        workers = np.arange(len(site.targets))
+        workers = np.arange(len(deployment.targets))
         # Below 2^32 are the links' draws, named by their targets.
-        uniforms = site.streams.uniforms("link", workers[:, None], 2**32, np.arange(2))
+        uniforms = deployment.streams.uniforms("link", workers[:, None], 2**32, np.arange(2))
         up, down = (
             [
                 _drawn(value, u, inf) if own is None else own
                 for own, u in zip(owns, column.tolist(), strict=True)
             ]
             for value, owns, column in (
-                (self.up_bps, site.up_bps, uniforms[:, 0]),
-                (self.down_bps, site.down_bps, uniforms[:, 1]),
+                (self.up_bps, deployment.up_bps, uniforms[:, 0]),
+                (self.down_bps, deployment.down_bps, uniforms[:, 1]),
             )
         )
         return up, down
 
-    def ways(self, site: Site) -> Iterator[list[Way]]:
-        """For each worker the ways to those that it sends to."""
+    def paths(self, deployment: Deployment) -> Iterator[list[Path]]:
+        """For each worker the paths to those that it sends to."""
         whole = self.resolved()
-        up, down = whole.access_bps(site)
-        for source, row in enumerate(site.targets):
+        up, down = whole.access_bps(deployment)
+        for source, row in enumerate(deployment.targets):
             yield [
-                Way(
+                Path(
                     target,
                     latency_s,
                     rate_bps,
                     min(rate_bps, up[source], down[target]),
-                    Jitter(whole.jitter_s, draws(site.streams, source, target, 2))
+                    Jitter(whole.jitter_s, draws(deployment.streams, source, target, 2))
                     if whole.jitter_s
                     else None,
                 )
-                for target, latency_s, rate_bps in whole._links(site, source, row)
+                for target, latency_s, rate_bps in whole._links(deployment, source, row)
             ]
 
     def _links(
-        self, site: Site, source: int, targets: Sequence[int]
+        self, deployment: Deployment, source: int, targets: Sequence[int]
     ) -> Iterator[tuple[int, float, float]]:
         """(target, latency_s, bandwidth_bps) of one worker's links."""
         ends = _ends(self.latency_s, 0.0), _ends(self.bandwidth_bps, inf)
@@ -238,7 +238,7 @@ class Wired(Profiled, LinkModel):
         uniforms = [[0.0, 0.0]] * len(targets)
         if drawn:
             names = np.array(targets)[:, None]
-            uniforms = site.streams.uniforms("link", source, names, np.arange(2)).tolist()
+            uniforms = deployment.streams.uniforms("link", source, names, np.arange(2)).tolist()
         for target, (u, v) in zip(targets, uniforms, strict=True):
             latency_s = _drawn(self.latency_s, u, 0.0)
             rate_bps = _drawn(self.bandwidth_bps, v, inf)
@@ -252,10 +252,12 @@ class Wired(Profiled, LinkModel):
                 latency_s, rate_bps = own or (latency_s, rate_bps)
             yield target, latency_s, rate_bps
 
-    def times_s(self, site: Site, size_bits: int) -> tuple[float, float]:
-        """Over all links: latency + size / the least bandwidth on the way."""
+    def times_s(self, deployment: Deployment, size_bits: int) -> tuple[float, float]:
+        """Over all links: latency + size / the least bandwidth on the path."""
         times = {
-            way.latency_s + size_bits / way.slowest_bps for row in self.ways(site) for way in row
+            path.latency_s + size_bits / path.slowest_bps
+            for row in self.paths(deployment)
+            for path in row
         }
         return min(times), max(times)
 

@@ -11,7 +11,7 @@ from desim.schema.registry import Member
 
 
 class Partition(Member):
-    """Deals the training samples out to the workers."""
+    """Distributes the training samples over the workers."""
 
     axis: ClassVar[str] = "partitions"
 

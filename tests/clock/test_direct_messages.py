@@ -8,8 +8,8 @@ from builders import setting, simulate, speeds
 
 from desim.algorithms.base import Algorithm
 from desim.errors import SimulationError
-from desim.worker.messenger import Message
-from desim.worker.simulated import Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 #: 4 parameters of 32 bits: 128 bits take 1 s.
 WIRE = {"kind": "dedicated", "bandwidth_bps": 128.0, "latency_s": 0.25}
@@ -41,8 +41,8 @@ def model(me):
 def listening(heard, tag="news", times=1):
     def script(me):
         for _ in range(times):
-            [letter] = yield from me.hear(tag)
-            heard.append((me.now_s, letter.sender, letter.content))
+            [message] = yield from me.hear(tag)
+            heard.append((me.now_s, message.sender, message.content))
 
     return script
 
@@ -56,7 +56,7 @@ def telling(*targets, tag="news", content=None):
     return script
 
 
-def test_a_letter_takes_latency_and_size_over_bandwidth():
+def test_a_message_takes_latency_and_size_over_bandwidth():
     heard = []
     trial = play({0: telling(2, content="hello"), 2: listening(heard)})
     assert heard == [(1.25, 0, "hello")]
@@ -67,7 +67,7 @@ def test_a_letter_takes_latency_and_size_over_bandwidth():
     assert not trial.spans("receive", 1)
 
 
-def test_letters_on_one_wire_go_one_after_another_and_others_beside_them():
+def test_messages_on_one_wire_go_one_after_another_and_others_beside_them():
     heard = []
     scripts = {0: telling(1, 1, 2), 1: listening(heard, times=2), 2: listening(heard)}
     play(scripts)
@@ -87,7 +87,7 @@ def test_letters_on_one_wire_go_one_after_another_and_others_beside_them():
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )
-def test_letters_share_what_their_links_share(link, expected):
+def test_messages_share_what_their_links_share(link, expected):
     heard = []
     scripts = {0: telling(1, 2), 1: listening(heard), 2: listening(heard)}
     trial = play(scripts, link=link)
@@ -105,11 +105,11 @@ def test_who_waits_for_the_wire_is_idle_until_its_message_goes_out():
     trial = play({0: telling(1), 1: asking, 2: telling(1)}, link=medium)
     assert trial.spans("send", 1)[0] == (1.0, 2.0)
     assert trial.spans("wait", 1)[0] == (0.0, 1.0)
-    # Its letter comes at 1.25 s, while its own goes out: that is no waiting.
+    # Its message comes at 1.25 s, while its own goes out: that is no waiting.
     assert len(trial.spans("wait", 1)) == 1
 
 
-def test_a_letter_waits_for_a_broadcast_on_the_same_wire():
+def test_a_message_waits_for_a_broadcast_on_the_same_wire():
     heard = []
 
     def script(me):
@@ -120,7 +120,7 @@ def test_a_letter_waits_for_a_broadcast_on_the_same_wire():
     assert heard[0][0] == 2.25
 
 
-def test_only_letters_under_the_tag_are_heard_and_others_wait():
+def test_only_messages_under_the_tag_are_heard_and_others_wait():
     heard = []
 
     def script(me):
@@ -135,12 +135,12 @@ def test_only_letters_under_the_tag_are_heard_and_others_wait():
     assert [time_s for time_s, _, _ in heard] == [2.25, 2.25]
 
 
-def test_several_letters_come_in_the_order_of_their_arrival():
+def test_several_messages_come_in_the_order_of_their_arrival():
     heard = []
 
     def script(me):
-        letters = yield from me.hear("news", count=2)
-        heard.extend((me.now_s, letter.sender) for letter in letters)
+        messages = yield from me.hear("news", count=2)
+        heard.extend((me.now_s, message.sender) for message in messages)
 
     def later(me):
         yield from me.compute(me.initial_model(), 1)
@@ -195,7 +195,7 @@ def test_a_condition_is_looked_at_whenever_something_arrives():
     assert seen == [2.25]
 
 
-def test_a_letter_stops_a_gradient():
+def test_a_message_stops_a_gradient():
     got = []
 
     def script(me):
@@ -214,7 +214,7 @@ def test_a_letter_stops_a_gradient():
     assert computed.end_s.tolist()[:3] == [1.0, 1.25, 3.25]
 
 
-def test_a_gradient_that_ends_as_the_letter_arrives_counts():
+def test_a_gradient_that_ends_as_the_message_arrives_counts():
     got = []
 
     def script(me):
@@ -225,17 +225,17 @@ def test_a_gradient_that_ends_as_the_letter_arrives_counts():
     assert got == [(1.25, False)]
 
 
-def test_a_lost_letter_is_sent_again():
+def test_a_lost_message_is_sent_again():
     heard = []
     link = WIRE | {"loss": 0.5, "resend_after_s": 1.0}
     trial = play({0: telling(*[1] * 10), 1: listening(heard, times=10)}, link=link)
     assert len(heard) == 10
-    assert len(trial.rows("lose")) > 0
+    assert len(trial.rows("drop")) > 0
     network = trial.simulation.network
     assert (network.handed_over, network.delivered, network.given_up) == (10, 10, 0)
 
 
-def test_a_letter_reaches_one_who_was_away():
+def test_a_message_reaches_one_who_was_away():
     heard = []
     faults = {"workers": [{"worker": 1, "down_s": 0.5, "up_s": 3.0}]}
     play({0: telling(1), 1: listening(heard)}, faults=faults)
@@ -251,7 +251,7 @@ def test_who_hears_nothing_is_named_when_all_stand_still():
     assert "worker 0 waits for 1, 2" in trial.outcome.stalled
 
 
-def test_a_letter_to_a_stranger_is_refused():
+def test_a_message_to_a_stranger_is_refused():
     with pytest.raises(SimulationError, match="worker 0 sends to 2, to which it has no link; it"):
         play({0: telling(2)}, topology="ring", workers=5)
 

@@ -1,6 +1,6 @@
 """Messages that a worker keeps by number until it has come to a later one.
 
-What a worker takes out of its letter box is gone when it crashes; what lies here is still there
+What a worker takes out of its mailbox is gone when it crashes; what lies here is still there
 when it comes back and begins the same round again.
 """
 
@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Hashable
 from typing import Any
 
-from desim.worker.simulated import Message, Waiting, Worker
+from desim.worker.message import Message
+from desim.worker.protocol import Waiting, Worker
 
 _TAG = "kept"
 
@@ -16,7 +17,7 @@ _TAG = "kept"
 Kept = defaultdict[int, dict[Any, Any]]
 
 
-class Inboxes:
+class Mailboxes:
     """All workers' kept messages: a method makes one of these in `prepare`.
 
     Args:

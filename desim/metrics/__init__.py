@@ -1,0 +1,1 @@
+"""Metrics: what an evaluation measures, one file each."""

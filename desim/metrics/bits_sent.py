@@ -1,0 +1,20 @@
+"""How much was sent."""
+
+from typing import ClassVar
+
+from desim.metrics.base import Metric
+from desim.metrics.evaluation import Evaluation
+
+
+class BitsSent(Metric):
+    """Bits handed to all links."""
+
+    kind: ClassVar[str] = "bits-sent"
+    title: ClassVar[str] = "bits sent"
+    unit: ClassVar[str] = "bit"
+    clock: ClassVar[bool] = True
+    standard: ClassVar[int] = 4
+
+    def value(self, evaluation: Evaluation) -> float:
+        """Their number."""
+        return evaluation.counts.bits_sent

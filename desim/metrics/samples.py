@@ -1,0 +1,18 @@
+"""How many samples were used."""
+
+from typing import ClassVar
+
+from desim.metrics.base import Metric
+from desim.metrics.evaluation import Evaluation
+
+
+class Samples(Metric):
+    """Samples whose gradients have been computed, over all workers."""
+
+    kind: ClassVar[str] = "samples"
+    clock: ClassVar[bool] = True
+    standard: ClassVar[int] = 3
+
+    def value(self, evaluation: Evaluation) -> float:
+        """Their number."""
+        return evaluation.counts.samples

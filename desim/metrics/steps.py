@@ -1,0 +1,19 @@
+"""How many local steps were made."""
+
+from typing import ClassVar
+
+from desim.metrics.base import Metric
+from desim.metrics.evaluation import Evaluation
+
+
+class Steps(Metric):
+    """Local steps over all workers."""
+
+    kind: ClassVar[str] = "steps"
+    title: ClassVar[str] = "local steps"
+    clock: ClassVar[bool] = True
+    standard: ClassVar[int] = 2
+
+    def value(self, evaluation: Evaluation) -> float:
+        """Their number."""
+        return evaluation.counts.steps

@@ -1,0 +1,134 @@
+"""What a results folder holds: the one description that desim writes and the analysis reads.
+
+DIR/results.json                          which kind of folder it is, its metrics, its sweep
+DIR/scenario.toml                         the scenario as resolved
+DIR/manifest.json                         versions and checksums, when all is done
+DIR/trials/TRIAL/metrics.parquet          a row per evaluation: INDEX, the metrics, the sweep
+DIR/trials/TRIAL/timeline.parquet         a row per interval: TIMELINE
+DIR/trials/TRIAL/labels.parquet           who holds what, if targets are classes
+DIR/trials/TRIAL/manifest.json            TRIAL, renamed into place last: the trial is whole
+DIR/candidates.parquet, tuned.toml        of a search: what was tried, and the best
+DIR/fit.parquet, ...                      of a fit
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+FILE = "results.json"
+
+#: What `desim run`, `desim tune` and `desim fit` write.
+FolderKind = Literal["run", "tuning", "fit"]
+
+#: The command that writes each.
+COMMANDS: dict[FolderKind, str] = {"run": "run", "tuning": "tune", "fit": "fit"}
+
+#: Whether low or high values of a metric are good; None for one that is neither, such as a count.
+Good = Literal["low", "high"]
+
+#: The columns of metrics.parquet that say which evaluation a row is.
+INDEX = ("trial", "algorithm", "seed", "time_s")
+
+#: What a trial's manifest says of it; one column each in `desim.analysis.trials`.
+TRIAL = (
+    "trial",
+    "algorithm",
+    "kind",
+    "seed",
+    "status",
+    "diverged_at_s",
+    "diverged",
+    "stalled",
+    "stopped_by",
+    "optimal_loss",
+    "time_s",
+    "workers",
+    "server",
+    "train",
+)
+
+#: What a worker does in an interval of the timeline; `receive` and `drop` (a message that was lost)
+#: are the receiver's.
+ACTIVITIES = ("compute", "wait", "send", "receive", "average", "compress", "down", "drop")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as a column of metrics.parquet.
+
+    Attributes:
+        name: the column's.
+        title: in words, for tables and axes.
+        unit: of its values; empty for a pure number.
+        good: which values are good, or None.
+        clock: whether it is measured without training, too.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    good: Good | None = None
+    clock: bool = False
+
+    def label(self) -> str:
+        """The title with the unit, for an axis."""
+        return f"{self.title} [{self.unit}]" if self.unit else self.title
+
+
+@dataclass(frozen=True)
+class ResultsSchema:
+    """What a results folder is.
+
+    Attributes:
+        kind: which command wrote it.
+        metrics: the columns of metrics.parquet besides INDEX and the sweep's, in their order.
+        sweep: the dotted keys of the sweep, a column each.
+        metric: the column that tables and figures are about unless another one is asked for.
+    """
+
+    kind: FolderKind
+    metrics: tuple[Column, ...] = ()
+    sweep: tuple[str, ...] = field(default=())
+    metric: str = "train_loss"
+
+    def column(self, name: str) -> Column:
+        """A metric by the name of its column, or its kind: `test-accuracy` is `test_accuracy`.
+
+        Raises:
+            KeyError: it isn't measured here.
+        """
+        wanted = name.replace("-", "_")
+        for column in self.metrics:
+            if column.name == wanted:
+                return column
+        raise KeyError(name)
+
+    def write(self, folder: Path) -> None:
+        """Writes results.json into a folder, whole or not at all."""
+        part = folder / f"{FILE}.part"
+        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        part.replace(folder / FILE)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads a folder's results.json.
+
+        Raises:
+            ValueError: one line: there is none, or it is none.
+        """
+        file = folder / FILE
+        try:
+            table: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            columns = tuple(Column(**column) for column in table["metrics"])
+            return cls(table["kind"], columns, tuple(table["sweep"]), table["metric"])
+        except FileNotFoundError:
+            raise ValueError(
+                f"{folder}: has no {FILE}, so it is no results folder of this version; pass one "
+                "that `desim run`, `desim tune` or `desim fit` wrote"
+            ) from None
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ValueError(
+                f"{file}: can't be read as a description of results ({error})"
+            ) from None

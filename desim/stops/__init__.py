@@ -1,0 +1,1 @@
+"""Stops: what ends a trial, one file each."""
