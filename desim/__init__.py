@@ -10,6 +10,7 @@ and algorithms as objects.
 """
 
 from desim.algorithms.base import Algorithm
+from desim.algorithms.parts.consensus import Consensus
 from desim.algorithms.parts.rounds import Rounds
 from desim.algorithms.parts.synchronous import Synchronous
 from desim.clock.faults import Faults
@@ -19,11 +20,13 @@ from desim.clock.stragglers.base import PerStep, StragglerModel
 from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
 from desim.errors import DesimError, ModelError, ResultsError, ScenarioError, SimulationError
+from desim.metrics.base import Metric
 from desim.mixings.base import Mixing
 from desim.scenario.scenario import Scenario, Trial, from_table, read
 from desim.scenario.setting import Cluster, Network, Setting
 from desim.scenario.stopping import Evaluate, Stop
 from desim.step_sizes.base import StepSize
+from desim.stops.base import StopRule
 from desim.studies.plan import Plan, plan
 from desim.studies.study import Progress, run, simulate
 from desim.tensors.compressors.base import Compressor
@@ -44,6 +47,7 @@ __all__ = [
     "Algorithm",
     "Cluster",
     "Compressor",
+    "Consensus",
     "Data",
     "Dataset",
     "Deployment",
@@ -57,6 +61,7 @@ __all__ = [
     "LinkModel",
     "Loss",
     "Message",
+    "Metric",
     "Mixing",
     "Model",
     "ModelError",
@@ -79,6 +84,7 @@ __all__ = [
     "SimulationError",
     "StepSize",
     "Stop",
+    "StopRule",
     "StragglerModel",
     "Synchronous",
     "Topology",

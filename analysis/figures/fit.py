@@ -1,7 +1,9 @@
 """Figure `fit`: measured step times and the straggler laws fitted to them."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
-from scipy import stats
 
 from desim.analysis import style
 from desim.analysis.errors import ResultsError
@@ -23,21 +24,26 @@ from desim.analysis.style import Look
 _BARS: dict[str, Any] = {"facecolor": "0.85", "edgecolor": "0.65", "linewidth": 0.5}
 _DOTS: dict[str, Any] = {"color": "0.1", "ls": "", "marker": ".", "markersize": 3.5, "zorder": 5}
 
-#: Whose colours come first.
-_LAWS = (
-    "lognormal",
-    "shifted-exponential",
-    "pareto",
-    "exponential",
-    "uniform-speed",
-    "mixture",
-)
-
 #: The fewest and the most bars.
 _BINS = (8, 60)
 
 #: In the tail's panel so many measured steps at most are drawn, evenly on its axis.
 _MOST_DOTS = 400
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One law in the figure.
+
+    Attributes:
+        label: its name in the legend.
+        line: keywords of `Axes.plot`.
+        rows: `seconds_per_sample`, `density` and `tail`.
+    """
+
+    label: str
+    line: dict[str, Any]
+    rows: pd.DataFrame
 
 
 def report_fit(folder: str | Path) -> list[Path]:
@@ -53,88 +59,85 @@ def report_fit(folder: str | Path) -> list[Path]:
         ResultsError: the folder holds no fit.
     """
     home = Path(folder)
-    files = [home / "fit.parquet", home / "slowdowns.parquet"]
-    if not all(file.is_file() for file in files):
-        raise ResultsError(f"{folder}: holds no fit; pass what `desim fit` wrote")
-    laws, slowdowns = (pq.read_table(file).to_pandas() for file in files)
+    files = [home / f"{name}.parquet" for name in ("fit", "slowdowns", "curves")]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise ResultsError(
+            f"{folder}: holds no fit, {missing[0]} is missing; pass what `desim fit` wrote"
+        )
+    laws, slowdowns, curves = (pq.read_table(file).to_pandas() for file in files)
     with style.applied():
-        return style.save(fit(laws, slowdowns), home, "fit")
+        return style.save(fit(laws, slowdowns, curves), home, "fit")
 
 
-def fit(laws: pd.DataFrame, slowdowns: pd.DataFrame) -> Figure:
+def fit(laws: pd.DataFrame, slowdowns: pd.DataFrame, curves: pd.DataFrame) -> Figure:
     """Left the histogram and the densities, right how often a step takes longer.
 
     Both axes of time are logarithmic: bars are of equal width there, and a curve's height is the
     density of ln x, x times that of x. The best law is drawn thick; dots are measured steps.
 
     Args:
-        laws: one row per law, the best first: `law` and `table`, its parameters as JSON.
+        laws: one row per law, the best first: `law`, `place`, a whole number that gives its colour,
+            and `table`, its parameters as JSON.
         slowdowns: one row per step: `seconds_per_sample`.
+        curves: for every law rows by ascending `seconds_per_sample`: `law`, `density`, `tail`.
     """
     x = np.sort(slowdowns["seconds_per_sample"].to_numpy(dtype=float))
-    tables = {law: json.loads(table) for law, table in zip(laws["law"], laws["table"], strict=True)}
-    looks = style.looks(list(dict.fromkeys([*_LAWS, *tables])))  # the same in every figure
+    of_law = dict(list(curves.groupby("law")))
+    places = laws["place"].tolist()
+    looks = style.looks([str(place) for place in range(max(places) + 1)])
+    drawn = [
+        Curve(_label(row.law, row.table, n), _line(looks[str(row.place)], n), of_law[row.law])
+        for n, row in enumerate(laws.itertuples())
+    ]
     figure = style.new_figure(4.2)
     left, right = figure.subplots(1, 2)
-    _densities(left, x, tables, looks)
-    _tails(right, x, tables, looks)
+    _densities(left, x, drawn)
+    _tails(right, x, drawn)
     handles = [
         Patch(label="measured", **_BARS),
         Line2D([], [], label="measured step", **_DOTS),
-        *(
-            Line2D([], [], label=_label(law, n), **_line(looks[law], n))
-            for n, law in enumerate(tables)
-        ),
+        *(Line2D([], [], label=curve.label, **curve.line) for curve in drawn),
     ]
     style.legend_above(figure, handles)
     return figure
 
 
-def _densities(
-    axes: Axes, x: NDArray[np.float64], tables: Mapping[str, Any], looks: Mapping[str, Look]
-) -> None:
+def _densities(axes: Axes, x: NDArray[np.float64], curves: Sequence[Curve]) -> None:
     z = np.log(x)
     automatic = len(np.histogram_bin_edges(z, "auto")) - 1
     edges = np.linspace(z[0], z[-1], int(np.clip(automatic, *_BINS)) + 1)
     heights = np.histogram(z, edges)[0] / len(z) / np.diff(edges)
     axes.bar(np.exp(edges[:-1]), heights, np.diff(np.exp(edges)), align="edge", **_BARS)
-    grid = _grid(x)
-    for n, (law, table) in enumerate(tables.items()):
-        axes.plot(grid, density(table, grid) * grid, **_line(looks[law], n))
-    _time_axis(axes, grid)
+    for curve in curves:
+        times = curve.rows["seconds_per_sample"]
+        axes.plot(times, curve.rows["density"] * times, **curve.line)
+    _time_axis(axes, curves)
     # A wrong law's peak may be many times as high as any bar.
     axes.set_ylim(0, 1.3 * heights.max())
     axes.set_ylabel("density (of the logarithm)")
 
 
-def _tails(
-    axes: Axes, x: NDArray[np.float64], tables: Mapping[str, Any], looks: Mapping[str, Look]
-) -> None:
+def _tails(axes: Axes, x: NDArray[np.float64], curves: Sequence[Curve]) -> None:
     longer = 1 - np.arange(len(x)) / len(x)
     kept = _spread(longer)
     axes.plot(x[kept], longer[kept], **_DOTS)
-    grid = _grid(x)
-    for n, (law, table) in enumerate(tables.items()):
-        axes.plot(grid, tail(table, grid), **_line(looks[law], n))
-    _time_axis(axes, grid)
+    for curve in curves:
+        axes.plot(curve.rows["seconds_per_sample"], curve.rows["tail"], **curve.line)
+    _time_axis(axes, curves)
     axes.set_yscale("log")
     axes.set_ylim(0.4 / len(x), 1.5)
     style.plain_log_ticks(axes.yaxis, 0.4 / len(x), 1.5)
     axes.set_ylabel("share of steps that take longer")
 
 
-def _grid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where curves are drawn: the ascending x and some way beyond its ends."""
-    margin = (x[-1] / x[0]) ** 0.08
-    return np.geomspace(x[0] / margin, x[-1] * margin, 800)
-
-
-def _time_axis(axes: Axes, grid: NDArray[np.float64]) -> None:
-    """A log axis with as few numbers as half a figure has room for."""
+def _time_axis(axes: Axes, curves: Sequence[Curve]) -> None:
+    """A log axis as wide as the curves, with as few numbers as half a figure has room for."""
+    times = curves[0].rows["seconds_per_sample"]
+    low, high = times.min(), times.max()
     axes.set_xscale("log")
-    axes.set_xlim(grid[0], grid[-1])
-    style.plain_log_ticks(axes.xaxis, grid[0], grid[-1])
-    ratio = grid[-1] / grid[0]
+    axes.set_xlim(low, high)
+    style.plain_log_ticks(axes.xaxis, low, high)
+    ratio = high / low
     if ratio < 2.5:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
     elif ratio > 8:
@@ -156,46 +159,10 @@ def _line(look: Look, place: int) -> dict[str, Any]:
     return {"color": look.colour, **(other if place else best)}
 
 
-def _label(law: str, place: int) -> str:
-    name = "two lognormals" if law == "mixture" else law
+def _label(law: str, table: str, place: int) -> str:
+    """The law's kind, or the kinds that it is a mixture of."""
+    models = json.loads(table)["models"] if law == "mixture" else []
+    counts = Counter(model["kind"] for model in models)
+    parts = [kind if count == 1 else f"{count} x {kind}" for kind, count in counts.items()]
+    name = " + ".join(parts) or law
     return name if place else f"{name} (best)"
-
-
-def density(table: Mapping[str, Any], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The density of 1/V at x under a straggler law.
-
-    Args:
-        table: the law's table in a scenario; a kind that `desim fit` fits.
-        x: in seconds per sample.
-
-    Returns:
-        Shape of x, in 1/s.
-    """
-    return sum((weight * law.pdf(x) for weight, law in _laws(table)), start=np.zeros_like(x))
-
-
-def tail(table: Mapping[str, Any], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(1/V > x) under a straggler law; arguments as for `density`."""
-    return sum((weight * law.sf(x) for weight, law in _laws(table)), start=np.zeros_like(x))
-
-
-def _laws(table: Mapping[str, Any]) -> list[tuple[float, Any]]:
-    """Weights and scipy's distributions."""
-    match table["kind"]:
-        case "mixture":
-            total = sum(table["weights"])
-            parts = zip(table["weights"], table["models"], strict=True)
-            return [(w / total, law) for w, part in parts for _, law in _laws(part)]
-        case "exponential":
-            law = stats.expon(scale=table["mean"])
-        case "shifted-exponential":
-            law = stats.expon(table["shift"], table["mean"])
-        case "lognormal":
-            law = stats.lognorm(table["sigma"], scale=np.exp(table["mu"]))
-        case "pareto":
-            law = stats.pareto(table["index"], scale=table["minimum"])
-        case "uniform-speed":  # 1/V has the density of a Pareto law of index 1, cut off
-            law = stats.truncpareto(1.0, table["high"] / table["low"], scale=1 / table["high"])
-        case kind:
-            raise ResultsError(f"law = {kind!r}: must be one that `desim fit` fits")
-    return [(1.0, law)]

@@ -36,12 +36,17 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(help="The results folder.", show_default="results/fit-NAME")
     ] = None,
+    law: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:CLASS", help="A law of your own to fit too; repeatable."),
+    ] = None,
 ) -> None:
     """Fit straggler laws to measured step times, and give the line to paste."""
     from desim.measuring import fit_files
     from desim.measuring.fitting import fit as fitted
+    from desim.measuring.fitting import law_named
 
-    found = fitted(trace, batch=batch)
+    found = fitted(trace, batch=batch, laws=[law_named(path) for path in law or ()])
     folder = out or fit_files.default_folder(trace)
     fit_files.claim(folder)
     fit_files.write(found, folder)
@@ -75,7 +80,9 @@ def _print_fit(found: "Fit", console: Console) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for law in found.laws:
         table.add_row(
-            "\n ".join([f"[bold]{law.kind}[/bold]", *_parameters(law.table())]),
+            "\n ".join(
+                [f"[bold]{escape(law.kind)}[/bold]", *map(escape, _parameters(law.table()))]
+            ),
             str(law.parameters),
             f"{law.log_likelihood:.1f}",
             f"{law.aic:.1f}",
@@ -85,10 +92,12 @@ def _print_fit(found: "Fit", console: Console) -> None:
             f"{law.mean / float(x.mean()):.3f}",
         )
     console.print(table)
+    laws = sorted(found.laws, key=lambda law: law.place)
+    ends = dict.fromkeys(end for law in laws for end in law.model.ends)
     console.print(
         "AIC = 2 k - 2 ln L and BIC = k ln n - 2 ln L charge for the k parameters, since more of "
-        "them gain likelihood\nin any case. +BIC: over the best one's; ends of the support (shift, "
-        "minimum, low, high) count twice.\np is optimistic, as the parameters were fitted to the "
+        "them gain likelihood\nin any case. +BIC: over the best one's; ends of the support "
+        f"({', '.join(ends)}) count twice.\np is optimistic, as the parameters were fitted to the "
         "same steps. mean: the law's over the measured one.",
         soft_wrap=True,
         highlight=False,
@@ -101,7 +110,11 @@ def _parameters(table: dict[str, Any]) -> list[str]:
         total = sum(table["weights"])
         parts = zip(table["weights"], table["models"], strict=True)
         return [f"{w / total:.3g}: {line}" for w, part in parts for line in _parameters(part)]
-    return [", ".join(f"{key} {value:.3g}" for key, value in table.items() if key != "kind")]
+    return [", ".join(f"{key} {_short(value)}" for key, value in table.items() if key != "kind")]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def calibrate(

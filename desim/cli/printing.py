@@ -59,12 +59,16 @@ def _method_row(method: MethodPlan) -> list[str]:
     low, high = method.message_s
     return [
         escape(method.label),
-        f"{method.alpha:.4g}",
-        f"{method.epsilon:.4g}",
+        _span(*method.alpha),
+        _span(*method.epsilon),
         f"{method.message_bits:,} bits",
         f"{low:.4g} s" if low == high else f"{low:.4g} to {high:.4g} s",
         f"{method.round_s:.4g} s",
     ]
+
+
+def _span(begin: float, end: float) -> str:
+    return f"{begin:.4g}" if begin == end else f"{begin:.4g} to {end:.4g}"
 
 
 def print_profile(where: str, name: str, path: Path) -> None:

@@ -22,7 +22,6 @@ from math import ceil, log2, sqrt
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import nnls
 
 from desim.errors import ScenarioError
 from desim.measuring.plain_sgd import PlainSGD
@@ -229,6 +228,8 @@ def fitted_line(timed: Sequence[Timed], used: Collection[int] = ()) -> tuple[flo
         timed: at least two batch sizes; their medians count.
         used: those whose errors count more.
     """
+    from scipy.optimize import nnls
+
     medians = np.array([row.median_s for row in timed])
     weights = np.array([_IN_USE if row.batch in used else 1.0 for row in timed])
     rows = np.array([[1.0, row.batch] for row in timed]) * (weights / medians)[:, None]

@@ -1,24 +1,33 @@
 """What `desim fit` writes.
 
+DIR/results.json        which kind of folder it is
 DIR/fit.parquet         one row per law, the best first
 DIR/slowdowns.parquet   seconds_per_sample, batch and, where the file has it, worker
+DIR/curves.parquet      every law's density and tail
 DIR/stragglers.toml     the table to paste for the best law; the others as comments
-DIR/fit.svg, fit.png    the figure, which the analysis draws from the first two
+DIR/fit.svg, fit.png    the figure, which the analysis draws from these tables
 """
 
 import json
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 
 from desim.errors import ResultsError
-from desim.measuring.fitting import Fit, FittedLaw
+from desim.measuring.fitting import Fit, FittedLaw, distribution
+from desim.schema.results import ResultsSchema
 from desim.schema.toml_lines import comment, inline
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _TABLE = "fit.parquet"
+
+#: Curves have so many points, and go beyond the measured times by this power of their range.
+_POINTS, _MARGIN = 800, 0.08
 
 
 def default_folder(trace: str | Path) -> Path:
@@ -35,7 +44,7 @@ def claim(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / _TABLE).is_file():
+        if any(folder.iterdir()) and not _holds_a_fit(folder):
             raise ResultsError(
                 f"--out = {folder}: must be empty or hold an earlier fit, and it holds other "
                 "files; choose another folder"
@@ -44,35 +53,51 @@ def claim(folder: Path) -> None:
         raise _refused(folder, error) from None
 
 
+def _holds_a_fit(folder: Path) -> bool:
+    try:
+        return ResultsSchema.read(folder).kind == "fit"
+    except ValueError:
+        return False
+
+
 def write(fit: Fit, folder: Path) -> None:
     """Writes all but the figure into a folder that was claimed.
 
     Raises:
         ResultsError: it can't be written.
+        ScenarioError: a law's curve can't be a distribution's.
     """
+    import pyarrow as pa
+
     measured = fit.measured
     columns = {"seconds_per_sample": measured.slowdowns, "batch": measured.batches}
     if len(measured.workers):
         columns["worker"] = measured.workers
     try:
+        ResultsSchema("fit").write(folder)
         _put(folder / "slowdowns.parquet", pa.table(columns))
+        _put(folder / "curves.parquet", curve_table(fit))
         _put(folder / _TABLE, law_table(fit))
         (folder / "stragglers.toml").write_text(toml(fit), encoding="utf-8")
     except OSError as error:
         raise _refused(folder, error) from None
 
 
-def law_table(fit: Fit) -> pa.Table:
+def law_table(fit: Fit) -> "pa.Table":
     """The laws, one row each, the best first.
 
-    Columns `law` (its kind), `parameters` (their number), `log_likelihood, aic, bic, ks, ks_p,
+    Columns `law` (its kind), `place` (among the laws that were tried, so that a law has the same
+    colour in every figure), `parameters` (their number), `log_likelihood, aic, bic, ks, ks_p,
     mean_s, sample_mean_s` (seconds per sample), and `table` (the scenario's table as JSON).
     """
+    import pyarrow as pa
+
     sample_mean_s = float(fit.measured.slowdowns.mean())
     return pa.Table.from_pylist(
         [
             {
                 "law": law.kind,
+                "place": law.place,
                 "parameters": law.parameters,
                 "log_likelihood": law.log_likelihood,
                 "aic": law.aic,
@@ -86,6 +111,25 @@ def law_table(fit: Fit) -> pa.Table:
             for law in fit.laws
         ]
     )
+
+
+def curve_table(fit: Fit) -> "pa.Table":
+    """What the laws say of times x from a little below the shortest to a little above the longest.
+
+    Columns `law`, `seconds_per_sample` (x, evenly on a logarithmic axis), `density` (1/s) and
+    `tail`, P(1/V > x).
+    """
+    import pyarrow as pa
+
+    low, high = float(fit.measured.slowdowns.min()), float(fit.measured.slowdowns.max())
+    margin = (high / low) ** _MARGIN
+    x = np.geomspace(low / margin, high * margin, _POINTS)
+    found = []
+    for law in fit.laws:
+        log_density, cdf = distribution(law.model, x)
+        columns = {"seconds_per_sample": x, "density": np.exp(log_density), "tail": 1 - cdf}
+        found.append(pa.table({"law": [law.kind] * len(x), **columns}))
+    return pa.concat_tables(found)
 
 
 def stragglers_line(law: FittedLaw, *, persistent: bool = False) -> str:
@@ -135,8 +179,10 @@ def _figures(law: FittedLaw, best: FittedLaw) -> str:
     )
 
 
-def _put(file: Path, table: pa.Table) -> None:
+def _put(file: Path, table: "pa.Table") -> None:
     """Writes a file so that it is there whole or not at all."""
+    import pyarrow.parquet as pq
+
     part = file.with_name(file.name + ".part")
     pq.write_table(table, part)
     os.replace(part, file)

@@ -1,52 +1,41 @@
 """Which straggler law measured step times follow: what `desim fit` finds out.
 
-Steps are taken as independent draws, so `markov` and `trace`, whose speed goes on from step to
-step, are not among the laws. A trace of speeds can be used as it is.
+Every straggler model that is `Fittable` is fitted by maximum likelihood. Steps are taken as
+independent draws, so `markov` and `trace`, whose speed lasts over several steps, are not among the
+laws. A trace of speeds can be used as it is.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ValidationError
-from scipy import stats
 
-from desim.clock.stragglers.base import StragglerModel
+from desim.clock.stragglers.base import Fittable, Numbers
 from desim.errors import ScenarioError
-from desim.measuring.laws import LAWS, Law, Numbers
-from desim.schema.registry import Table
-from desim.schema.tables import NumberTable
-from desim.schema.toml_lines import rounded
-
-#: Fewer steps say next to nothing about a tail.
-_FEWEST = 10
+from desim.measuring.step_times import (
+    FEWEST,
+    Measured,
+    intraclass_correlation,
+    means_of_groups,
+    read,
+)
+from desim.schema.phrases import short
+from desim.schema.registry import Member, Table, find, members
+from desim.schema.toml_lines import inline, six_digits
 
 #: Step times that differ by less than this share of them have no spread but rounding.
 _EQUAL = 1e-9
 
+#: A distribution function may miss 0 and 1 by so much.
+_ROUNDING = 1e-9
+
 #: Above this share of the variance, it is the workers that differ rather than the steps.
 _MOST = 0.5
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Step times from a file.
-
-    Attributes:
-        file: its path.
-        slowdowns: x, seconds per sample, one per row: 1/V where the cluster names no hardware.
-        batches: samples of each row's gradient.
-        workers: the row's worker; empty where the file has no such column.
-    """
-
-    file: Path
-    slowdowns: Numbers
-    batches: npt.NDArray[np.int64]
-    workers: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -55,15 +44,16 @@ class FittedLaw:
 
     Attributes:
         model: the straggler model.
+        place: its place among the laws that were tried, whichever fits best.
         parameters: k, how many were fitted.
         log_likelihood: ln L, of x in seconds per sample.
         aic: 2 k - 2 ln L (Akaike 1974): a law with more parameters fits better in any case, by 1/2
             each in ln L in the mean, which is taken off twice.
         bic: k ln n - 2 ln L (Schwarz 1978), minus twice the logarithm of the law's probability,
-            but for terms that don't grow with n. An end of the support (shift, minimum, low, high)
-            counts twice in k, since the likelihood singles it out to 1/n instead of 1/sqrt(n). It
-            settles on the right one as n grows, also of two laws of which one contains the other:
-            AIC calls more than every third exponential sample shifted.
+            but for terms that don't grow with n. An end of the support (`Fittable.ends`) counts
+            twice in k, since the likelihood singles it out to 1/n instead of 1/sqrt(n). It settles
+            on the right one as n grows, also of two laws of which one contains the other: AIC calls
+            more than every third exponential sample shifted.
         ks: the largest distance of the law's distribution function from the empirical one.
         ks_p: the probability of so large a distance by Kolmogorov's law. Optimistic, as the
             parameters were fitted to the same numbers: a small one speaks against the law, a large
@@ -71,7 +61,8 @@ class FittedLaw:
         mean: E[1/V] in seconds per sample; inf where it isn't finite.
     """
 
-    model: StragglerModel
+    model: Fittable
+    place: int
     parameters: int
     log_likelihood: float
     aic: float
@@ -82,7 +73,7 @@ class FittedLaw:
 
     @property
     def kind(self) -> str:
-        """The model's kind."""
+        """The model's kind, or "module:Class" of a law of one's own."""
         return str(self.model.table()["kind"])
 
     def table(self) -> dict[str, Any]:
@@ -92,13 +83,13 @@ class FittedLaw:
 
 @dataclass(frozen=True)
 class Fit:
-    """What came out.
+    """Measured step times, and the laws fitted to them.
 
     Attributes:
         measured: the step times.
         laws: all laws whose parameters their models accept, that of least BIC first.
-        between_workers: the share of the variance of ln x that is between workers; None where that
-            can't be told: fewer than two workers, or one step of each.
+        between_workers: the share of the variance of ln x that is between workers; None for fewer
+            than two workers, or one step of each.
         persistent: where most of the variance is between workers, the law to use with `persistent =
             true`, one draw per worker: that of least BIC for the workers' means of x, or `best`
             itself where there are fewer than 10 of them. Else None.
@@ -115,7 +106,30 @@ class Fit:
         return self.laws[0]
 
 
-def fit(file: str | Path, *, batch: int = 1) -> Fit:
+def law_named(path: str) -> type[Fittable]:
+    """The class behind the kind of a straggler law, or behind "package.module:Class".
+
+    Raises:
+        ScenarioError: there is none, it is no straggler law, or it can't be fitted; one line.
+    """
+    try:
+        cls = find("stragglers", path)
+    except ValueError as error:
+        raise ScenarioError(f"--law{str(error).removeprefix('kind')}") from None
+    if not issubclass(cls, Fittable):
+        raise ScenarioError(
+            f"--law = {path!r}: can't be fitted; must be a straggler law derived from "
+            "desim.clock.stragglers.base.Fittable, which has a density"
+        )
+    return cls
+
+
+def known_laws() -> list[type[Fittable]]:
+    """The laws that come with desim and can be fitted, by alphabet."""
+    return [cls for cls in members("stragglers").values() if issubclass(cls, Fittable)]
+
+
+def fit(file: str | Path, *, batch: int = 1, laws: Sequence[type[Fittable]] = ()) -> Fit:
     """Fits every law of one step's time to measured step times, by maximum likelihood.
 
     What is fitted is x = seconds / batch: a time for each gradient beside its samples counts as
@@ -125,117 +139,106 @@ def fit(file: str | Path, *, batch: int = 1) -> Fit:
         file: CSV or parquet with a row per gradient: `seconds`, and if need be `batch` (samples)
             and `worker` (whole numbers from 0).
         batch: samples of every gradient, where the file has no column `batch`.
+        laws: laws of one's own, besides those that come with desim.
 
     Raises:
-        ScenarioError: the file can't be used, or its step times don't differ; one line.
+        ScenarioError: the file can't be used, its step times don't differ, or a law gives what no
+            distribution has; one line.
     """
     measured = read(file, batch)
     x = measured.slowdowns
     if x.max() - x.min() <= _EQUAL * x.max():
-        mean = rounded(float(x.mean()))
+        mean = six_digits(float(x.mean()))
         raise ScenarioError(
             f"file = {str(file)!r}: seconds / batch = {mean:g} in all {len(x)} rows: there is no "
             'spread to fit; write stragglers = "none" and hardware = '
-            f"{{speed_sps = {rounded(1 / mean)}}}"
+            f"{{speed_sps = {six_digits(1 / mean)}}}"
         )
-    laws = _by_bic(x)
+    tried = list(dict.fromkeys([*known_laws(), *laws]))
+    found = _by_bic(x, tried)
     share = intraclass_correlation(np.log(x), measured.workers)
     persistent = None
     if share is not None and share > _MOST:
-        means = _means(x, measured.workers)
+        means = means_of_groups(x, measured.workers)
         # Steps of one worker are one draw of its speed: only workers count.
-        persistent = _by_bic(means)[0] if len(means) >= _FEWEST else laws[0]
-    return Fit(measured, laws, share, persistent)
+        laws_of_workers = _by_bic(means, tried) if len(means) >= FEWEST else found
+        persistent = next(law for law in laws_of_workers if hasattr(law.model, "persistent"))
+    return Fit(measured, found, share, persistent)
 
 
-def read(file: str | Path, batch: int = 1) -> Measured:
-    """Reads step times; arguments as for `fit`.
-
-    Raises:
-        ScenarioError: the file can't be used; one line with file and row.
-    """
-    if batch < 1:
-        raise ScenarioError(f"--batch = {batch}: must be at least 1, the samples of a gradient")
-    try:
-        table = NumberTable(file, [], ["seconds"], optional=["batch", "worker"])
-        seconds = table.columns["seconds"]
-        table.refuse(seconds <= 0, "seconds", "must be positive")
-        batches = table.columns.get("batch", np.full_like(seconds, batch))
-        if "batch" in table.columns:
-            table.refuse(batches < 1, "batch", "must be at least 1")
-    except ValueError as error:
-        raise ScenarioError(str(error)) from None
-    if len(seconds) < _FEWEST:
-        raise ScenarioError(
-            f"file = {str(file)!r}: has {len(seconds)} rows; must have at least {_FEWEST} steps to "
-            "fit a law to"
-        )
-    workers = table.columns.get("worker", np.empty(0))
-    return Measured(
-        Path(file), seconds / batches, batches.astype(np.int64), workers.astype(np.int64)
-    )
-
-
-def _by_bic(x: Numbers) -> tuple[FittedLaw, ...]:
+def _by_bic(x: Numbers, tried: Sequence[type[Fittable]]) -> tuple[FittedLaw, ...]:
+    """The laws, that of least BIC first; of equal ones that of fewer parameters."""
     found = []
-    for find in LAWS:
+    for place, cls in enumerate(tried):
         # A model may refuse what no simulation could use: a Pareto law's index below 0.1, say.
         with suppress(ValidationError):
-            found.append(_judged(find(x), x))
-    return tuple(sorted(found, key=lambda law: law.bic))
+            model = cls.fitted(x)
+            if not isinstance(model, cls):
+                raise ScenarioError(
+                    f"{cls.__name__}.fitted gives {short(model)}; must give a {cls.__name__}"
+                )
+            found.append(_judged(model, place, x))
+    return tuple(sorted(found, key=lambda law: (law.bic, law.parameters)))
 
 
-def _means(x: Numbers, groups: npt.NDArray[np.int64]) -> Numbers:
-    """The mean of each group, by ascending group."""
-    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    return np.bincount(place, x) / sizes
+def _judged(model: Fittable, place: int, x: Numbers) -> FittedLaw:
+    from scipy import stats
 
-
-def _judged(law: Law, x: Numbers) -> FittedLaw:
-    log_likelihood = float(law.log_density(x).sum())
-    test = stats.kstest(x, law.cdf)
+    log_density, cdf = distribution(model, x)
+    if not np.isfinite(log_density).all():
+        worst = x[np.argmin(log_density)]
+        raise _refused(
+            model, f"log_density is -inf at x = {worst:g}, one of those it was fitted to"
+        )
+    log_likelihood = float(log_density.sum())
+    ks = stats.kstest(cdf, "uniform")
     return FittedLaw(
-        law.model,
-        law.parameters,
+        model,
+        place,
+        model.parameters(),
         log_likelihood,
-        2 * law.parameters - 2 * log_likelihood,
-        (law.parameters + law.ends) * log(len(x)) - 2 * log_likelihood,
-        float(test.statistic),
-        float(test.pvalue),
-        law.model.mean_slowdown(),
+        2 * model.parameters() - 2 * log_likelihood,
+        (model.parameters() + len(model.ends)) * log(len(x)) - 2 * log_likelihood,
+        float(ks.statistic),
+        float(ks.pvalue),
+        model.mean_slowdown(),
     )
 
 
-def intraclass_correlation(values: Numbers, groups: npt.NDArray[np.int64]) -> float | None:
-    """The share of the variance that is between groups.
+def distribution(model: Fittable, x: Numbers) -> tuple[Numbers, Numbers]:
+    """ln of a model's density at x and its distribution function.
 
-    ICC(1) of Shrout, Fleiss 1979 ('Intraclass correlations'), with the usual mean size of unequal
-    groups: of the mean squares B between and W within k groups,
-
-        s = (B - W) / m,   m = (n - sum n_i^2 / n) / (k - 1),   share = s / (s + W), 0 at least
-
-    Args:
-        values: shape (n,).
-        groups: the group of each, shape (n,); or empty.
-
-    Returns:
-        0 to 1; None for fewer than two groups, or with no group of two.
+    Raises:
+        ScenarioError: a model of the user's gives what no distribution has.
     """
-    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    n, k = len(groups), len(sizes)
-    if k < 2 or n == k:
-        return None
-    means = np.bincount(place, values) / sizes
-    within = float(((values - means[place]) ** 2).sum()) / (n - k)
-    between = float((sizes * (means - values.mean()) ** 2).sum()) / (k - 1)
-    size = (n - float((sizes**2).sum()) / n) / (k - 1)
-    spread = max(0.0, (between - within) / size)
-    return spread / (spread + within)
+    with np.errstate(all="ignore"):  # what comes of an overflow is looked at below
+        log_density, cdf = np.asarray(model.log_density(x)), np.asarray(model.cdf(x))
+    for name, values in (("log_density", log_density), ("cdf", cdf)):
+        if values.shape != x.shape or values.dtype.kind != "f":
+            raise _refused(
+                model,
+                f"{name} gives {values.dtype} of shape {values.shape} for x of shape {x.shape}; "
+                "must be floats of the same shape",
+            )
+    no_density = np.isnan(log_density) | (log_density == inf)
+    no_share = ~((cdf >= -_ROUNDING) & (cdf <= 1 + _ROUNDING))
+    for name, values, bad, rule in (
+        ("log_density", log_density, no_density, "a number, or -inf outside the support"),
+        ("cdf", cdf, no_share, "a probability"),
+    ):
+        if bad.any():
+            at = np.argmax(bad)
+            raise _refused(model, f"{name} is {values[at]:g} at x = {x[at]:g}; must be {rule}")
+    return log_density, cdf
+
+
+def _refused(model: Fittable, reason: str) -> ScenarioError:
+    return ScenarioError(f"{model.table()['kind']}, fitted as {inline(model.table())}: {reason}")
 
 
 def _table(table: Table) -> dict[str, Any]:
-    """The fields that were given, numbers rounded."""
-    kind = {"kind": type(table).__dict__["kind"]} if "kind" in type(table).__dict__ else {}
+    """The fields that were given, with six digits of each number."""
+    kind = {"kind": table.table()["kind"]} if isinstance(table, Member) else {}
     given = [name for name in type(table).model_fields if name in table.model_fields_set]
     return kind | {name: _short(getattr(table, name)) for name in given}
 
@@ -245,4 +248,4 @@ def _short(value: Any) -> Any:
         return _table(value)
     if isinstance(value, tuple):
         return [_short(item) for item in value]
-    return rounded(value)
+    return six_digits(value) if isinstance(value, float) else value

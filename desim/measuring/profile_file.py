@@ -8,7 +8,7 @@ from pathlib import Path
 
 from desim.errors import ScenarioError
 from desim.measuring.calibration import NEGLIGIBLE, Calibration
-from desim.schema.toml_lines import comment, inline, rounded
+from desim.schema.toml_lines import comment, inline, six_digits
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def profile(found: Calibration, origin: Origin) -> str:
         [
             comment("\n".join([head, *rows])),
             f"name = {inline(origin.machine)}",
-            f"overhead_s = {rounded(found.overhead_s)}",
-            f"speed_sps = {rounded(found.speed_sps)}",
+            f"overhead_s = {six_digits(found.overhead_s)}",
+            f"speed_sps = {six_digits(found.speed_sps)}",
             *_stragglers(found.sigma),
             "",
         ]
@@ -111,7 +111,7 @@ def _stragglers(sigma: float) -> list[str]:
             ),
             'stragglers = "none"',
         ]
-    table = {"kind": "lognormal", "sigma": rounded(sigma), "mu": rounded(-(sigma**2) / 2)}
+    table = {"kind": "lognormal", "sigma": six_digits(sigma), "mu": six_digits(-(sigma**2) / 2)}
     return [
         comment("The standard deviation of ln(seconds); with mu = -sigma^2 / 2 the mean is 1."),
         f"stragglers = {inline(table)}",

@@ -158,7 +158,8 @@ class Member(Table):
     def table(self) -> dict[str, Any]:
         """The member as a table of the scenario, without the fields that are None."""
         cls = type(self)
-        kind = cls.__dict__.get("kind", f"{cls.__module__}:{cls.__qualname__}")
+        known = "kind" in cls.__dict__ and cls.__module__.startswith(f"{AXES[cls.axis]}.")
+        kind = cls.kind if known else f"{cls.__module__}:{cls.__qualname__}"
         return {"kind": kind, **super().table()}
 
     @classmethod

@@ -29,6 +29,6 @@ def comment(text: str) -> str:
     return "\n".join(f"# {line}".rstrip() for line in safe)
 
 
-def rounded(value: float) -> float:
+def six_digits(value: float) -> float:
     """A number with six significant digits: more than any fit can know."""
     return float(f"{value:.6g}")

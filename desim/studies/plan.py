@@ -9,6 +9,7 @@ import torch
 
 from desim.clock.fleet import Fleet
 from desim.engine.simulation import Simulation
+from desim.engine.stopping import step_limit, time_limit
 from desim.engine.wiring import site
 from desim.scenario.scenario import Scenario
 from desim.scenario.setting import Setting
@@ -31,7 +32,8 @@ class MethodPlan:
 
     Attributes:
         label: its name.
-        alpha, epsilon: its step sizes.
+        alpha, epsilon: its step sizes, each at the beginning and at the end of a trial: of its
+            rounds, or of those that its time is worth at `round_s` each.
         compressor: its kind of compressor.
         message_bits: the size of one message.
         message_s: the shortest and the longest time of one message on an idle link.
@@ -42,8 +44,8 @@ class MethodPlan:
     """
 
     label: str
-    alpha: float
-    epsilon: float
+    alpha: tuple[float, float]
+    epsilon: tuple[float, float]
     compressor: str
     message_bits: int
     message_s: tuple[float, float]
@@ -147,19 +149,28 @@ def _method(
     bits = algorithm.message_bits(lambda used: sized(used)[1], setting.cluster.size)[0]
     graph = setting.weights(streams).graph
     where = site(setting, graph, fleet, streams, simpy.Environment())
-    alpha, epsilon = setting.step_size().at(0, 0.0)
     rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in where.targets)))
+    round_s = _round_s(setting, rounds)
+    begin = setting.step_size().at(0, 0.0)
+    end = setting.step_size().at(*_end(setting, round_s))
     return MethodPlan(
         label=algorithm.name,
-        alpha=alpha,
-        epsilon=epsilon,
+        alpha=(begin[0], end[0]),
+        epsilon=(begin[1], end[1]),
         compressor=str(compressor.table()["kind"]),
         message_bits=bits,
         message_s=setting.network.link.times_s(where, bits),
-        round_s=_round_s(setting, rounds),
+        round_s=round_s,
         rounds=rounds,
         details=algorithm.details(fleet),
     )
+
+
+def _end(setting: Setting, round_s: float) -> tuple[float, float]:
+    """How many local steps and seconds a trial takes that nothing ends early."""
+    rules, workers = setting.stop.all_rules(), setting.cluster.size
+    time_s, rounds = time_limit(rules).at, step_limit(rules, workers).at / workers
+    return min(rounds, time_s / round_s), min(time_s, rounds * round_s)
 
 
 def _round_s(setting: Setting, rounds: int) -> float:

@@ -16,7 +16,9 @@ from pydantic import ValidationError
 from desim.algorithms.base import Algorithm
 from desim.engine.simulation import Simulation
 from desim.schema.registry import members
+from desim.step_sizes.base import StepSize
 from desim.step_sizes.constant import Constant
+from desim.step_sizes.step_decay import StepDecay
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.plane import Sized
@@ -278,13 +280,29 @@ def test_momentum_weight_decay_and_clipping_go_with_it(table):
 
 @pytest.mark.slow
 def test_several_step_sizes_share_a_clock(table):
-    sizes = [ALPHA, ALPHA / 3]
+    sizes = [Constant(alpha=ALPHA), StepDecay(alpha=ALPHA / 3, over_steps=4, by=0.5)]
     given = trial(table, stop={"rounds": 15})
-    together = SharedClock(given, [Constant(alpha=alpha) for alpha in sizes]).run_all()
-    for alpha, outcome in zip(sizes, together, strict=True):
-        step_size = {"kind": "constant", "alpha": alpha}
+    together = SharedClock(given, sizes).run_all()
+    for step_size, outcome in zip(sizes, together, strict=True):
         alone = Simulation(trial(table | {"step_size": step_size}, stop={"rounds": 15})).run()
         assert outcome.rows == alone.rows
+
+
+def test_it_asks_for_its_step_at_every_local_step(table):
+    asked = set()
+
+    class Asked(StepSize):
+        alpha: float
+
+        def at(self, step, time_s):
+            asked.add(int(step))
+            return self.alpha, 1.0
+
+    run = simulate(trial(table | {"step_size": Asked(alpha=ALPHA)}, stop={"rounds": 12}))
+    assert run.outcome.stopped_by == "rounds"
+    # The slowest worker may be far behind the mean, the fastest ahead of it.
+    assert asked >= set(range(min(w.steps for w in run.simulation.workers) or 1))
+    assert max(asked) >= 11
 
 
 def test_its_table_gives_it_back(table):

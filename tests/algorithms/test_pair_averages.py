@@ -103,7 +103,7 @@ def test_ad_psgd_averages_in_one_go_and_steps_with_the_gradient_of_an_older_mode
 
 
 class SwarmByHand:
-    """Swarm's non-blocking form, event by event: p is published, y the worker's own, d its steps."""
+    """Swarm's non-blocking form by events: p is published, y a worker's own, d its own steps."""
 
     def __init__(self, simulation, local_steps, overlap):
         self.simulation, self.local_steps, self.overlap = simulation, local_steps, overlap

@@ -1,44 +1,73 @@
-"""The curves of the figure of fitted straggler laws are distributions, each with its own tail."""
+"""The figure of fitted straggler laws draws the curves of the files, of whatever laws these are."""
 
+import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy import integrate
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from desim.analysis import ResultsError
-from desim.analysis.figures.fit import density, tail
+from desim.analysis import style
+from desim.analysis.figures.fit import fit
 
-TABLES: list[dict[str, Any]] = [
-    {"kind": "exponential", "mean": 0.5},
-    {"kind": "shifted-exponential", "shift": 0.2, "mean": 0.5},
-    {"kind": "lognormal", "sigma": 0.4, "mu": -0.3},
-    {"kind": "pareto", "index": 2.5, "minimum": 0.4},
-    {"kind": "uniform-speed", "low": 0.5, "high": 4.0},
-]
-MIXTURE = {"kind": "mixture", "models": [TABLES[2], TABLES[1]], "weights": [3.0, 1.0]}
-
-#: Where the densities jump.
-JUMPS = [0.2, 0.25, 0.4, 2.0]
+X = np.geomspace(0.5, 8, 50)
+PARTS = [{"kind": "lognormal"}, {"kind": "pareto"}, {"kind": "lognormal"}]
+MIXTURE = json.dumps({"kind": "mixture", "models": PARTS})
+TABLES = {"mine.laws:Gamma": "{}", "pareto": "{}", "mixture": MIXTURE}
+HEIGHTS = {"mine.laws:Gamma": 0.3, "pareto": 0.2, "mixture": 0.1}
 
 
-@pytest.mark.parametrize("table", [*TABLES, MIXTURE], ids=lambda table: table["kind"])
-def test_the_tail_is_what_the_density_leaves(table: dict[str, Any]) -> None:
-    for end in (0.3, 0.6, 1.5):
-        inside = [jump for jump in JUMPS if jump < end]
-        before, _ = integrate.quad(
-            lambda x: float(density(table, np.array([x]))[0]), 1e-9, end, points=inside
-        )
-        assert tail(table, np.array([end]))[0] == pytest.approx(1 - before, abs=1e-6)
+def figure(places: dict[str, int]) -> Figure:
+    """Flat densities and tails of the given heights; the best law comes first."""
+    laws = pd.DataFrame(
+        [{"law": law, "place": place, "table": TABLES[law]} for law, place in places.items()]
+    )
+    curves = pd.concat(
+        pd.DataFrame({"law": law, "seconds_per_sample": X, "density": height, "tail": 2 * height})
+        for law, height in HEIGHTS.items()
+    )
+    with style.applied():
+        return fit(laws, pd.DataFrame({"seconds_per_sample": np.linspace(1, 4, 30)}), curves)
 
 
-def test_the_density_of_slowdowns_is_that_of_the_papers_uniform_speeds() -> None:
-    """1 / ((high - low) x^2) between 1 / high and 1 / low."""
-    x = np.array([0.01, 0.02, 0.05, 0.11])
-    found = density({"kind": "uniform-speed", "low": 10.0, "high": 90.0}, x)
-    np.testing.assert_allclose(found, [0, 1 / (80 * 0.0004), 1 / (80 * 0.0025), 0], rtol=1e-12)
+def lines(figure: Figure, panel: int) -> list[Line2D]:
+    """The curves; measured steps are dots without a line."""
+    return [line for line in figure.axes[panel].lines if line.get_linestyle() != "None"]
 
 
-def test_another_law_is_refused() -> None:
-    with pytest.raises(ResultsError, match="law = 'markov': must be one"):
-        density({"kind": "markov"}, np.ones(1))
+def legend(figure: Figure) -> dict[str, Any]:
+    (found,) = figure.legends
+    entries = zip(found.get_texts(), found.legend_handles, strict=True)
+    return {
+        text.get_text(): handle.get_color()
+        for text, handle in entries
+        if text is not None and isinstance(handle, Line2D)
+    }
+
+
+def test_curves_are_drawn_as_they_are_stored() -> None:
+    drawn = figure({"mine.laws:Gamma": 2, "pareto": 1, "mixture": 0})
+    for panel in (0, 1):
+        found = lines(drawn, panel)
+        assert len(found) == 3
+        for line, height in zip(found, HEIGHTS.values(), strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), X)
+            # Left the density of ln x, right the tail.
+            expected = 2 * height if panel else height * X
+            np.testing.assert_allclose(line.get_ydata(), expected)
+        assert drawn.axes[panel].get_xlim() == pytest.approx((X[0], X[-1]))
+
+
+def test_the_legend_says_what_a_mixture_consists_of_and_which_law_is_best() -> None:
+    found = list(legend(figure({"mine.laws:Gamma": 2, "pareto": 1, "mixture": 0})))
+    assert found == ["measured step", "mine.laws:Gamma (best)", "pareto", "2 x lognormal + pareto"]
+
+
+def test_a_law_has_the_same_colour_whichever_is_best_or_left_out() -> None:
+    one = legend(figure({"mine.laws:Gamma": 5, "pareto": 1, "mixture": 0}))
+    other = legend(figure({"pareto": 1, "mine.laws:Gamma": 5}))
+    assert one["mine.laws:Gamma (best)"] == other["mine.laws:Gamma"]
+    assert one["pareto"] == other["pareto (best)"]
+    assert one["pareto"] != one["mine.laws:Gamma (best)"]

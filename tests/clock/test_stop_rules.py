@@ -1,7 +1,12 @@
 """[stop]: each rule ends a trial at the right place."""
 
 import pytest
-from builders import problem, setting, simulate, speeds
+from builders import examples, label, problem, setting, simulate, speeds
+
+from desim.engine.simulation import Simulation
+from desim.scenario.stopping import Stop
+from desim.stops.base import StopRule
+from desim.tensors.problem import Problem
 
 DSGD = {"kind": "dsgd", "batch": 2}
 ASYNC = {"kind": "async-dsgd", "batch": 2}
@@ -100,3 +105,69 @@ def simulate_train(stop, step=None, evaluate=None):
 
     method = DSGD | {"step_size": {"kind": "constant", "alpha": 0.1} | (step or {})}
     return Simulation(setting(method, stop=stop, evaluate=evaluate)).run()
+
+
+def test_a_target_may_be_of_any_metric_in_its_good_direction():
+    digits = Problem(dataset="digits", model="softmax", samples_per_worker=50)
+    fields = {"problem": digits, "evaluate": {"every_rounds": 1}}
+
+    def run(**stop):
+        method = DSGD | {"batch": 20, "step_size": {"kind": "constant", "alpha": 0.5}}
+        return Simulation(setting(method, stop={"rounds": 40} | stop, **fields)).run()
+
+    accuracies = [row["test_accuracy"] for row in run().rows]
+    value = sorted(accuracies)[20]
+    outcome = run(target={"metric": "test-accuracy", "value": value})
+    first = next(k for k, accuracy in enumerate(accuracies) if accuracy >= value)
+    assert outcome.stopped_by == "target_test_accuracy"
+    assert len(outcome.rows) == first + 1
+    # The old key means the same as the new one for the training loss.
+    by_key, by_table = (
+        run(**stop)
+        for stop in (
+            {"target_train_loss": 1.0},
+            {"target": {"metric": "train-loss", "value": 1.0}},
+        )
+    )
+    assert by_key.stopped_by == by_table.stopped_by == "target_train_loss"
+    assert by_key.rows == by_table.rows
+
+
+def test_a_count_as_a_target_needs_its_direction():
+    stop = {"rounds": 9, "target": {"metric": "bits-sent", "value": 1500.0, "when": "above"}}
+    # Three workers send 4 numbers of 32 bits to two neighbours each round: 768 bits.
+    outcome, last = ended(DSGD, stop, evaluate={"every_rounds": 1})
+    assert (outcome.stopped_by, last.round, last.bits_sent) == ("target_bits_sent", 2, 1536)
+    with pytest.raises(ValueError, match="neither low nor high is good; give when = 'above'"):
+        Stop(rounds=9, target={"metric": "bits-sent", "value": 1500.0})
+
+
+def test_a_target_of_a_metric_that_was_not_asked_for_is_measured():
+    target = {"metric": "empty-batches", "value": 0.0}
+    outcome, last = ended(DSGD, {"rounds": 9, "target": target}, evaluate={"every_rounds": 1})
+    assert (outcome.stopped_by, last["empty_batches"]) == ("target_empty_batches", 0.0)
+
+
+@pytest.mark.parametrize("rule", examples("stops"), ids=label)
+def test_every_rule_ends_a_trial_and_its_table_gives_it_back(rule):
+    assert StopRule.parse(rule.table()) == rule
+    outcome = Simulation(setting(DSGD, stop={"rounds": 200, "rules": (rule,)})).run()
+    assert outcome.stopped_by in (rule.name, "rounds")
+    if rule.kind != "target":
+        assert outcome.stopped_by == rule.name
+
+
+def test_rules_by_name_are_those_of_the_keys():
+    for key, rule in (
+        ({"time_s": 5.25}, {"kind": "time", "time_s": 5.25}),
+        ({"steps": 5}, {"kind": "steps", "steps": 5}),
+        ({"rounds": 2}, {"kind": "rounds", "rounds": 2}),
+    ):
+        assert ended(DSGD, key)[0].rows == ended(DSGD, {"rules": (rule,)})[0].rows
+
+
+def test_a_trial_needs_a_rule_that_ends_it_for_certain():
+    with pytest.raises(ValueError, match="must have time_s, rounds or steps, since a target may"):
+        Stop(rules=({"kind": "target", "metric": "train-loss", "value": 1.0},))
+    with pytest.raises(ValueError, match="give it or target; a second target can stand in rules"):
+        Stop(rounds=1, target_train_loss=1.0, target={"metric": "train-loss", "value": 1.0})

@@ -1,10 +1,11 @@
-"""Stragglers: what every model promises, and each distribution against scipy's."""
+"""Stragglers: what every model promises, and known answers of some."""
 
 from math import exp, inf, isinf, log
 
 import numpy as np
 import pytest
 from builders import examples, label, setting, simulate
+from law_checks import check_density, check_draws, check_means, densities, has_density, moment
 from scipy import stats
 
 from desim.clock.stragglers.base import Law, PerStep, SpeedPerStep
@@ -23,11 +24,9 @@ LAWS = [model for model in MODELS if isinstance(model, Law)]
 #: independent (Markov's default forgets within 9 s).
 STEP_S = 50.0
 
-#: A mean of draws says little without a variance: Pareto's is compared with scipy's, below.
-NO_VARIANCE = {"pareto"}
-
 every_model = pytest.mark.parametrize("model", MODELS, ids=label)
 every_law = pytest.mark.parametrize("law", LAWS, ids=label)
+every_density = pytest.mark.parametrize("law", densities(), ids=label)
 
 
 def speeds(model, workers=40, steps=500, seed=0):
@@ -69,10 +68,26 @@ def test_speeds_are_positive_with_the_stated_mean(model):
 
 @every_model
 def test_gradients_one_after_another_take_the_stated_mean(model):
-    if model.kind in NO_VARIANCE:
+    if has_density(model) and isinf(moment(model, 2)):
+        # A mean of draws says little without a variance; the density's integral is below.
         assert model.mean_slowdown() > 1 / model.mean_speed()
     else:
         assert_mean(slowdowns(model), model.mean_slowdown())
+
+
+@pytest.mark.parametrize("law", dict.fromkeys([*LAWS, *densities()]), ids=label)
+def test_draws_follow_the_distribution_function(law):
+    check_draws(law)
+
+
+@every_density
+def test_the_density_is_that_of_the_distribution_function(law):
+    check_density(law)
+
+
+@every_density
+def test_means_are_integrals_of_the_density(law):
+    check_means(law)
 
 
 @every_model
@@ -170,11 +185,6 @@ BOTH = [
 scipys = pytest.mark.parametrize(("law", "known", "is_time"), BOTH)
 
 
-def test_every_law_is_compared_with_scipys():
-    compared = {type(law) for law, _ in TIMES + SPEEDS} | {Bimodal}
-    assert {type(law) for law in LAWS} == compared
-
-
 @scipys
 def test_quantiles_are_scipys(law, known, is_time):
     u = np.array([1e-6, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999])
@@ -183,26 +193,17 @@ def test_quantiles_are_scipys(law, known, is_time):
 
 
 @scipys
-def test_draws_follow_scipys_distribution(law, known, is_time):
-    # Kolmogorov-Smirnov over 50 workers x 1,000 steps; a fixed seed, so that the p-value is one
-    # number: it must not be one in a thousand.
-    draws = np.concatenate([law.speeds(Streams(8), i, np.arange(1000)) for i in range(50)])
-    assert stats.kstest(1 / draws if is_time else draws, known.cdf).pvalue > 1e-3
-
-
-def integral(known, function):
-    return known.expect(function, epsabs=0, epsrel=1e-11, limit=1000)
-
-
-@scipys
-def test_means_are_scipys_integrals(law, known, is_time):
-    mean = integral(known, lambda x: x)
-    # Exponential times have none: 1/x isn't integrable at 0.
-    infinite = isinstance(law, Exponential)
-    mean_inverse = inf if infinite else integral(known, lambda x: 1 / x)
-    stated = (law.mean_slowdown(), law.mean_speed())
-    assert stated[not is_time] == pytest.approx(mean, rel=1e-8)
-    assert stated[is_time] == pytest.approx(mean_inverse, rel=1e-8)
+def test_density_and_distribution_function_are_scipys(law, known, is_time):
+    outside = [0.1 * known.ppf(0), 10 * known.ppf(1)] if known.ppf(0) > 0 else []
+    x = np.array([*known.ppf(np.linspace(0.01, 0.99, 99)), *outside])
+    x = x[np.isfinite(x)]
+    if is_time:
+        np.testing.assert_allclose(law.cdf(x), known.cdf(x), rtol=1e-12)
+        np.testing.assert_allclose(law.log_density(x), known.logpdf(x), rtol=1e-10, atol=1e-12)
+    else:  # of V, and dV = dx / x^2
+        np.testing.assert_allclose(law.cdf(1 / x), known.sf(x), rtol=1e-10)
+        found = law.log_density(1 / x) - 2 * np.log(x)
+        np.testing.assert_allclose(found, known.logpdf(x), rtol=1e-10, atol=1e-12)
 
 
 def test_means_that_are_infinite():
@@ -228,11 +229,18 @@ def test_the_mean_slowdown_of_nearly_equal_speeds(width):
     assert law.mean_slowdown() == pytest.approx(series, rel=1e-12)
 
 
+def test_equal_ends_of_a_uniform_speed_are_one_value():
+    law, x = UniformSpeed(low=0.5, high=0.5), np.array([1.0, 2.0, 3.0])
+    assert law.cdf(x).tolist() == [0, 1, 1]
+    assert law.log_density(x).tolist() == [-inf, inf, -inf]
+
+
 def test_bimodal_speeds_are_slow_in_the_stated_share_of_steps():
     law = Bimodal(slow_fraction=0.3, factor=5.0)
     assert law.speed_at(np.array([0.0, 0.2999, 0.3, 0.9])).tolist() == [0.2, 0.2, 1.0, 1.0]
     draws = np.concatenate([law.speeds(Streams(2), i, np.arange(1000)) for i in range(100)])
     assert set(draws) == {0.2, 1.0}
+    assert law.cdf(np.array([0.9, 1.0, 4.9, 5.0])).tolist() == [0, 0.7, 0.7, 1]
     assert (draws == 0.2).mean() == pytest.approx(0.3, abs=5 * (0.3 * 0.7 / len(draws)) ** 0.5)
     assert law.mean_speed() == pytest.approx(0.7 + 0.3 / 5)
     assert law.mean_slowdown() == pytest.approx(0.7 + 0.3 * 5)

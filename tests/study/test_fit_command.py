@@ -12,7 +12,7 @@ import pytest
 from tiny import Call, write
 
 from desim import analysis
-from desim.measuring.fitting import fit
+from desim.measuring.fitting import fit, known_laws
 from desim.scenario.setting import Cluster
 
 
@@ -41,11 +41,12 @@ def test_the_best_law_can_be_pasted(trace: Path, desim: Call) -> None:
 def test_what_is_written(trace: Path, desim: Call) -> None:
     assert desim("fit", trace, "--batch", 20).code == 0
     folder = Path("results/fit-steps")
-    names = ["fit.parquet", "fit.png", "fit.svg", "slowdowns.parquet", "stragglers.toml"]
+    tables = ["curves.parquet", "fit.parquet", "slowdowns.parquet"]
+    names = sorted([*tables, "fit.png", "fit.svg", "stragglers.toml"])
     assert sorted(path.name for path in folder.iterdir()) == names
     laws = pq.read_table(folder / "fit.parquet").to_pandas()
     assert list(laws["bic"]) == sorted(laws["bic"])
-    assert len(laws) == 6
+    assert sorted(laws["place"]) == list(range(len(known_laws())))
     text = (folder / "stragglers.toml").read_text(encoding="utf-8")
     assert "steps.csv: 300 rows, 20 samples a gradient" in text
     best = tomllib.loads(text)["cluster"]["stragglers"]
@@ -59,6 +60,28 @@ def test_what_is_written(trace: Path, desim: Call) -> None:
         model = Cluster(workers=4, stragglers=table).stragglers
         # Six digits of a parameter make fewer of a mean that hardly exists.
         assert model.mean_slowdown() == pytest.approx(mean_s, rel=1e-3)
+
+
+def test_curves_are_the_laws_own(trace: Path, desim: Call) -> None:
+    assert desim("fit", trace, "--batch", 20).code == 0
+    curves = pq.read_table("results/fit-steps/curves.parquet").to_pandas()
+    x = pq.read_table("results/fit-steps/slowdowns.parquet").to_pandas()["seconds_per_sample"]
+    found = {law.kind: law.model for law in fit(trace, batch=20).laws}
+    assert list(curves["law"].unique()) == list(found)  # the best first
+    for kind, rows in curves.groupby("law"):
+        times = rows["seconds_per_sample"].to_numpy()
+        assert times[0] < x.min() < x.max() < times[-1]
+        np.testing.assert_allclose(np.diff(np.log(times)), np.log(times[1] / times[0]))
+        model = found[kind]
+        np.testing.assert_allclose(rows["density"], np.exp(model.log_density(times)))
+        np.testing.assert_allclose(rows["tail"], 1 - model.cdf(times))
+    # Of uniform speeds 1 / ((high - low) x^2) between the ends, and nothing beyond them.
+    uniform = curves[curves["law"] == "uniform-speed"]
+    assert uniform["density"].iloc[0] == uniform["density"].iloc[-1] == 0
+    inside, width = uniform[uniform["density"] > 0], 1 / x.min() - 1 / x.max()
+    np.testing.assert_allclose(
+        inside["density"], 1 / (width * inside["seconds_per_sample"] ** 2), rtol=1e-9
+    )
 
 
 def test_a_fit_is_drawn_again_from_its_files_alone(trace: Path, desim: Call) -> None:

@@ -1,4 +1,12 @@
-"""What a straggler model is, and one worker's speed through a trial."""
+"""What a straggler model is, and one worker's speed through a trial.
+
+Which base a model of one's own has:
+
+    Law              independent draws of one distribution: draws, distribution function and means
+    Law, Fittable    one that `desim fit` can fit: a density and a maximum-likelihood fit as well
+    PerStep          any other speed that holds during a whole gradient
+    StragglerModel   a speed that changes in time
+"""
 
 from abc import abstractmethod
 from array import array
@@ -6,13 +14,15 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import count
 from math import inf
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from desim.schema.registry import Member
 from desim.streams import Streams
+
+Numbers = npt.NDArray[np.float64]
 
 #: Speeds are drawn for so many steps of a worker at a time.
 _BLOCK = 64
@@ -22,7 +32,7 @@ class Speed(Protocol):
     """One worker's speed through a trial, relative to its hardware's."""
 
     def duration_s(self, step: int, start_s: float, work_s: float) -> float:
-        """How long it takes, from start_s on, to do what takes work_s at speed 1.
+        """Seconds from start_s on until what takes work_s at speed 1 is done.
 
         Args:
             step: the number of the worker's gradient.
@@ -52,29 +62,66 @@ class StragglerModel(Member):
         """E[1/V], the mean factor on the time; inf where it isn't finite."""
 
     def mean_speed_of(self, worker: int) -> float:
-        """One worker's mean speed; to be overridden where it is known for each."""
+        """E[V] of one worker; to be overridden by a model whose workers differ."""
         return self.mean_speed()
 
     def check(self, workers: int) -> None:
         """Raises ValueError where the model doesn't fit so many workers."""
 
 
+class Fittable(StragglerModel):
+    """A model whose slowdowns 1/V have a density, which `desim fit` fits to measured ones.
+
+    Below, x is an array of slowdowns, positive: seconds per sample where the cluster names no
+    hardware. A mixture is fittable; a law of one distribution derives from `Law` as well.
+    """
+
+    #: The fields that are ends of the support: n measured steps tell them to 1/n rather than to
+    #: 1/sqrt(n).
+    ends: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    @abstractmethod
+    def fitted(cls, x: Numbers) -> Self:
+        """The model with the parameters of largest likelihood; it is given no other fields.
+
+        Args:
+            x: measured slowdowns, shape (n,), n at least 10, not all equal.
+
+        Raises:
+            pydantic.ValidationError: the model refuses those parameters; `desim fit` then leaves
+                it out.
+        """
+
+    @abstractmethod
+    def log_density(self, x: Numbers) -> Numbers:
+        """ln of the density of 1/V (in 1/s) at x, same shape; -inf outside the support."""
+
+    @abstractmethod
+    def cdf(self, x: Numbers) -> Numbers:
+        """P(1/V <= x), same shape."""
+
+    def parameters(self) -> int:
+        """How many parameters `fitted` has chosen: the fields that were given."""
+        return len(self.model_fields_set)
+
+
 class PerStep(StragglerModel):
     """A speed that holds during a whole gradient."""
 
     @abstractmethod
-    def speeds(
-        self, streams: Streams, worker: int, steps: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
+    def speeds(self, streams: Streams, worker: int, steps: npt.NDArray[np.int64]) -> Numbers:
         """Factors on the speed, positive, shape (len(steps),)."""
 
     def speed(self, streams: Streams, worker: int) -> "SpeedPerStep":
-        """A sequence of such speeds."""
+        """The worker's speeds, drawn in blocks of steps."""
         return SpeedPerStep(self, streams, worker)
 
 
 class Law(PerStep):
     """Speeds of one distribution, independent over workers and steps.
+
+    One that `desim fit` can fit is `class MyLaw(Law, Fittable)`.
 
     Attributes:
         persistent: one draw per worker, which holds through the whole trial, instead of one per
@@ -83,16 +130,18 @@ class Law(PerStep):
 
     persistent: bool = False
 
-    def speeds(
-        self, streams: Streams, worker: int, steps: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
+    def speeds(self, streams: Streams, worker: int, steps: npt.NDArray[np.int64]) -> Numbers:
         """One draw per step, or the same one for all."""
         named = np.zeros_like(steps) if self.persistent else steps
         return self.speed_at(streams.uniforms("speed", worker, named))
 
     @abstractmethod
-    def speed_at(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The speeds that uniform numbers in [0, 1) stand for, same shape."""
+    def speed_at(self, u: Numbers) -> Numbers:
+        """Draws of V made of uniform numbers u in [0, 1), same shape, positive and finite."""
+
+    @abstractmethod
+    def cdf(self, x: Numbers) -> Numbers:
+        """P(1/V <= x) at positive x, same shape: what the draws are tested against."""
 
 
 class SpeedPerStep:

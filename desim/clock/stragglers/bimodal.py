@@ -8,10 +8,9 @@ The setting of most straggler experiments: one or a few workers 2 to 100 times s
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from desim.clock.stragglers.base import Law
+from desim.clock.stragglers.base import Law, Numbers
 
 
 class Bimodal(Law):
@@ -32,9 +31,14 @@ class Bimodal(Law):
     slow_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     factor: Annotated[float, Field(gt=0)] = 10.0
 
-    def speed_at(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def speed_at(self, u: Numbers) -> Numbers:
         """1 / factor where u < slow_fraction."""
         return np.where(u < self.slow_fraction, 1 / self.factor, 1.0)
+
+    def cdf(self, x: Numbers) -> Numbers:
+        """Steps at 1 and at the factor."""
+        slow = self.slow_fraction
+        return slow * (x >= self.factor) + (1 - slow) * (x >= 1)
 
     def mean_speed(self) -> float:
         """1 - slow_fraction + slow_fraction / factor."""

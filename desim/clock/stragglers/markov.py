@@ -41,7 +41,7 @@ class Markov(StragglerModel):
         return self.mean_slow_s * (1 - self.slow_fraction) / self.slow_fraction
 
     def speed(self, streams: Streams, worker: int) -> SpeedInTime:
-        """A path of its own for every worker."""
+        """The worker's own path through the two states."""
         return SpeedInTime(self._path(streams, worker))
 
     def _path(self, streams: Streams, worker: int) -> Iterator[tuple[float, float]]:

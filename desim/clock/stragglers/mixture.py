@@ -1,17 +1,23 @@
-"""A mixture: each gradient, or each worker, follows one of several models, drawn by weight."""
+"""A mixture: each gradient, or each worker, follows one of several models, drawn by weight.
 
+`desim fit` fits two lognormals, since no measurement shows two single speeds as `bimodal` has them.
+"""
+
+from math import log
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from desim.clock.stragglers.base import Speed, StragglerModel
+from desim.clock.stragglers.base import Fittable, Numbers, Speed, StragglerModel
+from desim.clock.stragglers.lognormal import LogNormal
+from desim.clock.stragglers.two_normals import two_normals
 from desim.streams import Streams
 
 _BLOCK = 64
 
 
-class Mixture(StragglerModel):
+class Mixture(Fittable):
     """One of several straggler models, drawn for each gradient or once per worker.
 
     Attributes:
@@ -24,6 +30,13 @@ class Mixture(StragglerModel):
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"models": ["none", {"kind": "shifted-exponential", "shift": 5.0}], "weights": [3.0, 1.0]},
         {"models": ["none", "markov"], "weights": [0.5, 0.5], "persistent": True},
+        {
+            "models": [
+                {"kind": "lognormal", "sigma": 0.1, "mu": -4.0},
+                {"kind": "lognormal", "sigma": 0.2, "mu": -2.0},
+            ],
+            "weights": [0.85, 0.15],
+        },
     )
 
     models: Annotated[tuple[StragglerModel, ...], Field(min_length=2, strict=False)]
@@ -45,11 +58,11 @@ class Mixture(StragglerModel):
         return self
 
     def speed(self, streams: Streams, worker: int) -> "MixedSpeed":
-        """The models' speeds, and the one that counts."""
+        """Every model's speed, and the draws of which one holds."""
         return MixedSpeed(self, streams, worker)
 
     def check(self, workers: int) -> None:
-        """Each model must fit."""
+        """Each of the models must fit so many workers."""
         for place, model in enumerate(self.models):
             try:
                 model.check(workers)
@@ -61,21 +74,52 @@ class Mixture(StragglerModel):
         return [weight / sum(self.weights) for weight in self.weights]
 
     def mean_speed(self) -> float:
-        """The mean over the models."""
+        """The mean of the models' means by weight."""
         return sum(p * m.mean_speed() for p, m in zip(self.shares(), self.models, strict=True))
 
     def mean_speed_of(self, worker: int) -> float:
-        """The mean over the models."""
+        """The mean of the models' means for this worker by weight."""
         models = zip(self.shares(), self.models, strict=True)
         return sum(p * m.mean_speed_of(worker) for p, m in models)
 
     def mean_slowdown(self) -> float:
-        """The mean over the models."""
+        """The mean of the models' means by weight."""
         return sum(p * m.mean_slowdown() for p, m in zip(self.shares(), self.models, strict=True))
+
+    @classmethod
+    def fitted(cls, x: Numbers) -> Self:
+        """Two lognormals, the faster one first."""
+        weight, mu, sigma = two_normals(np.sort(np.log(x)))
+        models = [LogNormal(mu=float(m), sigma=float(s)) for m, s in zip(mu, sigma, strict=True)]
+        return cls(models=tuple(models), weights=tuple(weight.tolist()))
+
+    def parameters(self) -> int:
+        """Those of the models, and all weights but one, as their sum doesn't matter."""
+        return sum(model.parameters() for _, model in self._fittable()) + len(self.weights) - 1
+
+    def log_density(self, x: Numbers) -> Numbers:
+        """ln of the sum of share times density; ValueError where a model has no density."""
+        rows = [log(share) + model.log_density(x) for share, model in self._fittable()]
+        density: Numbers = np.logaddexp.reduce(rows)
+        return density
+
+    def cdf(self, x: Numbers) -> Numbers:
+        """The sum of share times distribution function; ValueError as for the density."""
+        rows = np.stack([share * model.cdf(x) for share, model in self._fittable()])
+        return np.asarray(rows.sum(0))
+
+    def _fittable(self) -> list[tuple[float, Fittable]]:
+        """The models with their shares."""
+        found = []
+        for place, (share, model) in enumerate(zip(self.shares(), self.models, strict=True)):
+            if not isinstance(model, Fittable):
+                raise ValueError(f"models.{place}.kind = {model.table()['kind']!r}: has no density")
+            found.append((share, model))
+        return found
 
 
 class MixedSpeed:
-    """One worker's speed under a mixture."""
+    """One worker's speed under a mixture: at each step that of the model drawn for it."""
 
     __slots__ = ("_chosen", "_ends", "_persistent", "_speeds", "_start", "_streams", "_worker")
 
@@ -97,9 +141,9 @@ class MixedSpeed:
         return self._speeds[int(self._chosen[step - self._start])]
 
     def duration_s(self, step: int, start_s: float, work_s: float) -> float:
-        """As the model of this step has it."""
+        """That of the step's model."""
         return self._at(step).duration_s(step, start_s, work_s)
 
     def work_s(self, step: int, start_s: float, duration_s: float) -> float:
-        """As the model of this step has it."""
+        """That of the step's model."""
         return self._at(step).work_s(step, start_s, duration_s)

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from desim.clock.stragglers.base import PerStep
+from desim.clock.stragglers.base import Numbers, PerStep
 from desim.streams import Streams
 
 
@@ -14,16 +14,14 @@ class NoStragglers(PerStep):
 
     kind: ClassVar[str] = "none"
 
-    def speeds(
-        self, streams: Streams, worker: int, steps: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
-        """Ones."""
+    def speeds(self, streams: Streams, worker: int, steps: npt.NDArray[np.int64]) -> Numbers:
+        """1 at every step."""
         return np.ones(len(steps))
 
     def mean_speed(self) -> float:
-        """1."""
+        """1, as V is."""
         return 1.0
 
     def mean_slowdown(self) -> float:
-        """1."""
+        """1, as V is."""
         return 1.0

@@ -26,7 +26,7 @@ class Trace(StragglerModel):
     Attributes:
         file: the path.
         repeat_s: the time after which the trace begins again, after the last start_s; left out,
-            each worker's last speed holds for ever.
+            each worker's last speed holds to the end.
     """
 
     kind: ClassVar[str] = "trace"
@@ -36,7 +36,7 @@ class Trace(StragglerModel):
     repeat_s: Annotated[float, Field(gt=0)] | None = None
 
     def speed(self, streams: Streams, worker: int) -> SpeedInTime:
-        """The worker's rows, once or again and again."""
+        """The worker's rows, once, or repeated after each repeat_s."""
         return SpeedInTime(self._segments(*self.workers[worker]))
 
     def _segments(
@@ -66,11 +66,11 @@ class Trace(StragglerModel):
             )
 
     def mean_speed(self) -> float:
-        """Over time, until repeat_s or else the last row's beginning; and over all workers."""
+        """Over all workers, and over time until repeat_s or else the start of the last row."""
         return float(np.mean([self.mean_speed_of(worker) for worker in range(len(self.workers))]))
 
     def mean_speed_of(self, worker: int) -> float:
-        """Over the same time."""
+        """Over the same time as `mean_speed`, the worker's own rows only."""
         starts_s, speeds = self.workers[worker]
         if self.repeat_s is None and len(starts_s) == 1:
             return float(speeds[0])
