@@ -165,7 +165,7 @@ def test_an_optimizer_is_told_where_it_does_something(table, text):
             {"kind": "lognormal", "sigma": 0.6, "mu": 0.0},
             None,
             "The factor on a machine's time is log-normal with a median of 1 and a sigma of 0.6, "
-            "drawn at every step.",
+            "drawn anew at every step.",
         ),
         (
             {"kind": "pareto", "index": 2.0, "minimum": 1.0},
@@ -193,7 +193,7 @@ def test_an_optimizer_is_told_where_it_does_something(table, text):
         (
             {"kind": "mixture", "models": [NONE, {"kind": "pareto"}], "weights": [1.0, 3.0]},
             None,
-            "Stragglers are of several kinds, drawn at every step: none with probability 0.25 "
+            "Stragglers are of several kinds, drawn anew at every step: none with probability 0.25 "
             "and pareto with probability 0.75.",
         ),
         ({"kind": "own:Law", "x": 1}, "Their speed: own:Law (x = 1).", None),
