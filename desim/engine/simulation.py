@@ -232,7 +232,7 @@ class Simulation:
 
         def happen(_event: simpy.Event) -> None:
             self._timers -= 1
-            # Timers alone would go on for ever after a deadlock.
+            # Timers alone would go on forever after a deadlock.
             if self._env.scheduled == self._timers:
                 self._stall("nothing can happen any more")
             else:

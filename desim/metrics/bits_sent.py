@@ -16,5 +16,5 @@ class BitsSent(Metric):
     standard: ClassVar[int] = 4
 
     def value(self, evaluation: Evaluation) -> float:
-        """Their number."""
+        """As the network counts them."""
         return evaluation.counts.bits_sent

@@ -14,5 +14,5 @@ class Samples(Metric):
     standard: ClassVar[int] = 3
 
     def value(self, evaluation: Evaluation) -> float:
-        """Their number."""
+        """Those of gradients that were computed, whether applied or not."""
         return evaluation.counts.samples

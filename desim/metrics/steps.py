@@ -15,5 +15,5 @@ class Steps(Metric):
     standard: ClassVar[int] = 2
 
     def value(self, evaluation: Evaluation) -> float:
-        """Their number."""
+        """A server's updates are none."""
         return evaluation.counts.steps

@@ -45,7 +45,7 @@ class Target(StopRule):
         return f"target_{self.metric.name}"
 
     def metrics(self) -> tuple[Metric, ...]:
-        """The one."""
+        """The metric that it looks at."""
         return (self.metric,)
 
     @property
