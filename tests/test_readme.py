@@ -15,7 +15,7 @@ import torch
 
 from desim import analysis
 from desim.clock.faults import Faults
-from desim.metrics.evaluation import Row
+from desim.metrics.base import Row
 from desim.scenario.scenario import find
 from desim.scenario.setting import Cluster, Network
 from desim.streams import Streams

@@ -15,8 +15,8 @@ from typing import Any, cast
 import simpy
 
 from desim.clock.faults import FaultSchedule
+from desim.clock.links._wired import draws
 from desim.clock.links.base import End, Gathering, Link, Wire
-from desim.clock.links.wired import draws
 from desim.clock.network import Network, Process
 from desim.clock.timeline import Timeline
 from desim.clock.wake import Wake

@@ -19,7 +19,7 @@ from desim.engine.record import Record
 from desim.engine.stopping import step_limit, time_limit, why_stalled
 from desim.engine.wiring import network
 from desim.errors import NonFiniteError
-from desim.metrics.evaluation import Counts
+from desim.metrics.base import Counts
 from desim.scenario.setting import Setting
 from desim.step_sizes.base import StepSize
 from desim.streams import Streams

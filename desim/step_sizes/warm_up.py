@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from desim.step_sizes._schedule import Lasting
 from desim.step_sizes.base import StepSize
-from desim.step_sizes.schedule import Lasting
 
 
 class WarmUp(Lasting):

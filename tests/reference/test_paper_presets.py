@@ -10,7 +10,7 @@ import pytest
 from shared_data import shared
 
 from desim.engine.simulation import Simulation
-from desim.metrics.evaluation import Row
+from desim.metrics.base import Row
 from desim.scenario import scenario
 from desim.scenario.setting import Setting
 
