@@ -15,6 +15,7 @@ import torch
 
 from desim import analysis
 from desim.clock.faults import Faults
+from desim.metrics.base import Row
 from desim.scenario.scenario import find
 from desim.scenario.setting import Cluster, Network
 from desim.streams import Streams
@@ -35,7 +36,7 @@ def commands() -> list[str]:
 def desim(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     words = shlex.split(command, comments=True)[1:]
     return subprocess.run(
-        [sys.executable, "-c", "from desim.cli import main; main()", *words],
+        [sys.executable, "-c", "from desim.cli.main import main; main()", *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -45,7 +46,8 @@ def desim(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def own_methods(folder: Path) -> tuple[str, str]:
     """Writes the README's mymethods.py; gives the method's and the compressor's source."""
-    method, compressor, _ = blocks("python")
+    method, compressor, metrics, _ = blocks("python")
+    (folder / "mymetrics.py").write_text(metrics, encoding="utf-8")
     (folder / "mymethods.py").write_text(method + "\n\n" + compressor, encoding="utf-8")
     return method, compressor
 
@@ -76,7 +78,9 @@ def test_a_scenario_takes_a_method_and_a_compressor_of_ones_own(
     table = tomllib.loads(find("quickstart").read_text(encoding="utf-8"))
     table |= tomllib.loads(blocks("toml")[2]) | {"stop": {"rounds": 40}, "seeds": [0]}
     table["cluster"]["workers"] = 9
-    table["evaluate"] = {"every_rounds": 20}
+    more = tomllib.loads(blocks("toml")[3])
+    table["evaluate"] = more["evaluate"] | {"every_s": 20.0}
+    table["stop"] |= {key: more["stop"][key] for key in ("target", "rules")}
     (tmp_path / "own.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
     done = desim(f"desim run own.toml --out {tmp_path / 'results'} --jobs 1", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -84,6 +88,8 @@ def test_a_scenario_takes_a_method_and_a_compressor_of_ones_own(
     losses = metrics.groupby("algorithm").train_loss.agg(["first", "last"])
     assert set(losses.index) == {"SlowMo", "choco-sgd"}
     assert (losses["last"] < losses["first"] - 0.1).all()
+    assert (metrics["longest_model"] > 0).all()
+    assert metrics["worst_worker_accuracy"].between(0, 1).all()
 
 
 def test_the_compressor_of_ones_own_keeps_its_promises(
@@ -101,10 +107,21 @@ def test_the_compressor_of_ones_own_keeps_its_promises(
         assert (arrives - x).norm() <= compressor.error_bound(100) ** 0.5 * x.norm()
 
 
+def test_the_stop_of_ones_own_ends_when_nothing_falls_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_methods(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    rule = importlib.import_module("mymetrics").Plateau(patience=2)
+    losses = [5.0, 4.0, 3.0, 3.5, 3.0]
+    rows = [Row(float(k), {"train_loss": loss}) for k, loss in enumerate(losses)]
+    assert [rule.reached(rows[: k + 1]) for k in range(5)] == [False] * 4 + [True]
+
+
 @pytest.mark.slow
 def test_the_python_example_runs(tmp_path: Path) -> None:
     own_methods(tmp_path)
-    (tmp_path / "example.py").write_text(blocks("python")[2], encoding="utf-8")
+    (tmp_path / "example.py").write_text(blocks("python")[3], encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", "example.py"],
         cwd=tmp_path,

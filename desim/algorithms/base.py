@@ -57,7 +57,7 @@ class Algorithm(Member):
     def worker(self, me: Worker) -> Waiting:
         """The worker's life, a generator that never ends; the scenario's [stop] ends it.
 
-        After a crash it is begun anew, from `me.initial_model()`; tags of messages should come from
+        After a crash it is restarted, from `me.initial_model()`; tags of messages should come from
         `me.rounds()`, which goes on where the worker was.
         """
 

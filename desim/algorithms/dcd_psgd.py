@@ -39,7 +39,7 @@ class DCDPSGD(Rounds):
     compressor: Compressor
 
     def worker(self, me: Worker) -> Waiting:
-        """Compute, send how the model shall change, wait for the neighbours' changes."""
+        """Compute, send how the model should change, wait for the neighbours' changes."""
         x = me.initial_model()
         [mixed] = me.state(x)
         for t in me.rounds():

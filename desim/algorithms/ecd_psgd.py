@@ -9,7 +9,7 @@ a fixed batch at x_i, and t = 1, 2, ...: the paper's Algorithm 2.
 
 Since (1 - 2/t) x_i + (2/t) z_i = y_i whatever t is, the estimate's error e goes as
 e <- (1 - 2/t) e + (2/t) (C(z_i) - z_i). Estimates begin with the initial model, which all have in
-common, so e begins as 0 and, if C is unbiased, has mean 0 for ever. Counted from 1, the second
+common, so e begins as 0 and, if C is unbiased, has mean 0 forever. Counted from 1, the second
 round forgets the first, whose error is doubled; from then on e is a weighted mean of the errors of
 all C(z_i), with weights in proportion to t - 1, whose variance falls as 4/(3t) of one error's. That
 helps where one error stays bounded while z_i lies ever further ahead: C must be unbiased, and not

@@ -15,8 +15,8 @@ from typing import Any, cast
 import simpy
 
 from desim.clock.faults import FaultSchedule
+from desim.clock.links._wired import draws
 from desim.clock.links.base import End, Gathering, Link, Wire
-from desim.clock.links.wired import draws
 from desim.clock.network import Network, Process
 from desim.clock.timeline import Timeline
 from desim.clock.wake import Wake
@@ -267,7 +267,7 @@ class EventfulNetwork(Network):
         if step < self._gathering[target]:
             raise SimulationError(
                 f"worker {target} gathers tag {step} after tag {self._gathering[target]}: a method "
-                "whose workers may crash is begun anew then; take the tags from me.rounds()"
+                "whose workers may crash is restarted then; take the tags from me.rounds()"
             )
         oldest = self._gathering[target] = step if again_from is None else again_from
         for tag in [tag for tag in boxes if tag < oldest]:

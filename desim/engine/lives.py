@@ -55,7 +55,7 @@ class Lives:
             self._timeline.down(worker.id, since_s, self._env.now, worker.steps)
 
     def _through_faults(self, worker: SimulatedWorker) -> Waiting:
-        """A life with its crashes: the method's generator, cut off and begun anew."""
+        """A life with its crashes: the method's generator, cut off and restarted."""
         env, gone_s, skips = self._env, 0.0, self._algorithm.skips
         for down_s, up_s in self._faults.worker(worker.id):
             if down_s > gone_s:

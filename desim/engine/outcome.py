@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from desim.metrics.evaluation import Row
+from desim.metrics.base import Row
 
 
 @dataclass

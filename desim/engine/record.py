@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from math import isfinite, nan
 
 from desim.engine.outcome import Outcome
-from desim.metrics.base import Metric
-from desim.metrics.evaluation import Counts, EvaluatedModels, Evaluation, Row
+from desim.metrics.base import Counts, EvaluatedModels, Evaluation, Metric, Row
 from desim.stops.base import StopRule
 from desim.tensors.problem import Task
 from desim.tensors.refs import Ref

@@ -19,7 +19,7 @@ from desim.engine.record import Record
 from desim.engine.stopping import step_limit, time_limit, why_stalled
 from desim.engine.wiring import network
 from desim.errors import NonFiniteError
-from desim.metrics.evaluation import Counts
+from desim.metrics.base import Counts
 from desim.scenario.setting import Setting
 from desim.step_sizes.base import StepSize
 from desim.streams import Streams
@@ -232,7 +232,7 @@ class Simulation:
 
         def happen(_event: simpy.Event) -> None:
             self._timers -= 1
-            # Timers alone would go on for ever after a deadlock.
+            # Timers alone would go on forever after a deadlock.
             if self._env.scheduled == self._timers:
                 self._stall("nothing can happen any more")
             else:

@@ -134,8 +134,8 @@ def calibrate(
 ) -> Calibration:
     """Times plain SGD on this machine, with as many threads as torch has now.
 
-    Batch sizes take turns, in an order drawn anew each time, so that whatever else the machine does
-    in the meantime hits all alike.
+    Batch sizes take turns, in an order drawn each time, so that whatever else the machine does in
+    the meantime hits all alike.
 
     Args:
         problem: whose model, loss and data.

@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from desim.metrics.base import Metric
-from desim.metrics.evaluation import Evaluation
+from desim.metrics.base import Evaluation, Metric
 
 
 class BitsSent(Metric):
@@ -16,5 +15,5 @@ class BitsSent(Metric):
     standard: ClassVar[int] = 4
 
     def value(self, evaluation: Evaluation) -> float:
-        """Their number."""
+        """As the network counts them."""
         return evaluation.counts.bits_sent

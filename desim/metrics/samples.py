@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from desim.metrics.base import Metric
-from desim.metrics.evaluation import Evaluation
+from desim.metrics.base import Evaluation, Metric
 
 
 class Samples(Metric):
@@ -14,5 +13,5 @@ class Samples(Metric):
     standard: ClassVar[int] = 3
 
     def value(self, evaluation: Evaluation) -> float:
-        """Their number."""
+        """Those of gradients that were computed, whether applied or not."""
         return evaluation.counts.samples

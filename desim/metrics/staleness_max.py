@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from desim.metrics.base import Metric
-from desim.metrics.evaluation import Evaluation
+from desim.metrics.base import Evaluation, Metric
 from desim.schema.results import Good
 
 

@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from desim.metrics.base import Metric
-from desim.metrics.evaluation import Evaluation
+from desim.metrics.base import Evaluation, Metric
 
 
 class Steps(Metric):
@@ -15,5 +14,5 @@ class Steps(Metric):
     standard: ClassVar[int] = 2
 
     def value(self, evaluation: Evaluation) -> float:
-        """Their number."""
+        """A server's updates are none."""
         return evaluation.counts.steps

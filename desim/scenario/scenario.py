@@ -137,9 +137,11 @@ class Scenario(Table):
     def _check_step_size(self, algorithm: Algorithm) -> None:
         _, epsilon = algorithm.step_size.within(self.stop.rounds, self.stop.time_s).at(0, 0.0)
         if epsilon != 1 and not isinstance(algorithm, Consensus):
+            own = "kind" not in type(algorithm).__dict__
             raise ScenarioError(
                 f"step_size = {algorithm.step_size.table()}: {algorithm.name} has no consensus "
                 "step; give alpha only (or epsilon = 1)"
+                + (", or derive it from desim.Consensus if it asks for one" if own else "")
             )
 
     def with_values(self, values: Mapping[str, Any]) -> "Scenario":

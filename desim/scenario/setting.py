@@ -169,7 +169,7 @@ class Setting:
     faults: Faults | None = None
 
     def metrics(self) -> tuple[Metric, ...]:
-        """All that is measured."""
+        """The standard metrics, those asked for, and those of stop rules."""
         return measured(self.evaluate, self.stop)
 
     def step_size(self) -> StepSize:

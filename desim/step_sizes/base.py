@@ -68,7 +68,7 @@ class HorizonStepSize(StepSize):
 
     @property
     def searched(self) -> tuple[str, str]:
-        """The constants."""
+        """c1 scales alpha, c2 scales epsilon."""
         return "c1", "c2"
 
     @abstractmethod
@@ -76,7 +76,7 @@ class HorizonStepSize(StepSize):
         """(a, e)."""
 
     def within(self, rounds: int | None, time_s: float | None) -> Self:
-        """With T."""
+        """With T filled in."""
         if self.horizon is not None:
             return self
         if rounds is None:

@@ -6,7 +6,7 @@ alpha(t) = alpha (final + (1 - final) (1 + cos(pi t / L)) / 2) up to t = L.
 from math import cos, pi
 from typing import Any, ClassVar
 
-from desim.step_sizes.schedule import Annealing
+from desim.step_sizes._schedule import Annealing
 
 
 class Cosine(Annealing):

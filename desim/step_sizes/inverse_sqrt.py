@@ -7,7 +7,7 @@ stochastic approximation approach to stochastic programming').
 from math import sqrt
 from typing import Any, ClassVar
 
-from desim.step_sizes.schedule import Schedule
+from desim.step_sizes._schedule import Schedule
 
 
 class InverseSqrt(Schedule):

@@ -6,7 +6,7 @@ Bottou, Curtis, Nocedal 2018, arXiv 1606.04838, Theorem 4.7).
 
 from typing import Any, ClassVar
 
-from desim.step_sizes.schedule import Schedule
+from desim.step_sizes._schedule import Schedule
 
 
 class InverseTime(Schedule):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.step_sizes.schedule import Annealing
+from desim.step_sizes._schedule import Annealing
 
 
 class Polynomial(Annealing):

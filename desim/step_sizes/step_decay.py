@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from desim.step_sizes.schedule import Schedule
+from desim.step_sizes._schedule import Schedule
 
 
 class StepDecay(Schedule):

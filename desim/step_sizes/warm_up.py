@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from desim.step_sizes._schedule import Lasting
 from desim.step_sizes.base import StepSize
-from desim.step_sizes.schedule import Lasting
 
 
 class WarmUp(Lasting):
@@ -31,12 +31,12 @@ class WarmUp(Lasting):
 
     @property
     def searched(self) -> tuple[str, str]:
-        """The other's fields."""
+        """Fields of the inner step size, below `after`."""
         alpha, epsilon = self.after.searched
         return f"after.{alpha}", f"after.{epsilon}"
 
     def within(self, rounds: int | None, time_s: float | None) -> StepSize:
-        """The other one with the horizon."""
+        """With the horizon filled in for the inner step size."""
         return self.model_copy(update={"after": self.after.within(rounds, time_s)})
 
     def at(self, step: float, time_s: float) -> tuple[float, float]:

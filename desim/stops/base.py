@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import ClassVar
 
-from desim.metrics.base import Metric
-from desim.metrics.evaluation import Row
+from desim.metrics.base import Metric, Row
 from desim.schema.registry import Member
 
 

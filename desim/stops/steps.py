@@ -20,5 +20,5 @@ class StepLimit(StopRule):
     steps: Annotated[int, Field(ge=1)]
 
     def at_steps(self, workers: int) -> float:
-        """That number."""
+        """The number of steps."""
         return self.steps

@@ -5,8 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from desim.metrics.base import Metric
-from desim.metrics.evaluation import Row
+from desim.metrics.base import Metric, Row
 from desim.stops.base import StopRule
 
 
@@ -45,7 +44,7 @@ class Target(StopRule):
         return f"target_{self.metric.name}"
 
     def metrics(self) -> tuple[Metric, ...]:
-        """The one."""
+        """The metric that it looks at."""
         return (self.metric,)
 
     @property

@@ -25,5 +25,5 @@ class TimeLimit(StopRule):
         return "time_s"
 
     def at_time_s(self) -> float:
-        """The time."""
+        """Its time limit."""
         return self.time_s

@@ -230,7 +230,7 @@ class TimelineFile:
             self._writer.write_table(pa.table(arrays).select(_TIMELINE_SCHEMA.names))
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         with _writing(self._out):
             self._writer.close()
 
@@ -269,7 +269,7 @@ def schema_of(kind: FolderKind, scenario: Scenario, metric: str | None = None) -
 def _same_kind(path: Path, schema: ResultsSchema) -> None:
     try:
         there = ResultsSchema.read(path).kind
-    except ValueError:  # stopped before it was written, or damaged: written anew
+    except ValueError:  # stopped before it was written, or damaged: written again
         return
     if there != schema.kind:
         raise ResultsError(

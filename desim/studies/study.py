@@ -219,7 +219,7 @@ class Report:
         return self._trials - self._finished
 
     def update(self) -> None:
-        """Tells it."""
+        """Reports how far all trials are."""
         if self._progress:
             done = self._finished + int((self._shares[: self._missing] >= 1).sum())
             share = (self._finished + float(self._shares[: self._missing].sum())) / self._trials
@@ -230,7 +230,7 @@ class Work(Protocol):
     """Something to do, in this process or another; `tell` is called now and then."""
 
     def __call__(self, tell: Callable[[], None] | None = None) -> None:
-        """Does it."""
+        """Does the work."""
 
 
 def work_through(work: Sequence[Work], jobs: int, report: Report) -> None:

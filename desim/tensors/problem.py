@@ -68,7 +68,7 @@ class Problem(Table):
         """What a gradient of the model costs."""
         return count(self.module(streams), self.dataset.shape().inputs)
 
-    def deal(self, data: Data, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
+    def assign(self, data: Data, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
         """The samples of each worker.
 
         Raises:
@@ -82,7 +82,7 @@ class Problem(Table):
                 f"{(wanted or 1) * workers:,} training samples, the data set has {available:,}; at "
                 f"most {available // workers} per worker, or {available // (wanted or 1)} workers"
             )
-        return self.partition.deal(data.train_y, workers, wanted, streams.generator("partition"))
+        return self.partition.assign(data.train_y, workers, wanted, streams.generator("partition"))
 
     def task(self, workers: int, streams: Streams, device: torch.device) -> "Task":
         """The problem on a device.
@@ -92,7 +92,7 @@ class Problem(Table):
             ModelError: the model's gradient can't be taken for many workers at once.
         """
         data = self.dataset.load()
-        shards = self.deal(data, workers, streams)
+        shards = self.assign(data, workers, streams)
         dtype = _DTYPES[self.dtype]
         loss = self.loss or Loss.parse(self.model.default_loss)
         objective = Objective(self.module(streams).to(device), loss, self.l2, self.regulariser)

@@ -75,7 +75,7 @@ class Worker(Protocol):
     def initial_model(self) -> Ref:
         """The model to begin with: the same for all workers; after a crash the last committed one.
 
-        A worker that comes back begins its generator anew; `faults.model = "reset"` makes it begin
+        A worker that comes back restarts its generator; `faults.model = "reset"` makes it begin
         with the initial model again.
         """
 
@@ -185,7 +185,7 @@ class Worker(Protocol):
 
         Args:
             model: the model.
-            state: what else `state` shall give after a crash; numbers too.
+            state: what else `state` should give after a crash; numbers too.
         """
 
     def update(self, model: Ref) -> None:

@@ -160,7 +160,7 @@ class SimulatedWorker(Messenger, Worker):
         step, start_s, updates = self._gradients, self._env.now, self._updates
         gradient = self._plane.gradient(model, self.id, step, self._position, batch)
         self._gradients += 1
-        # A machine that stands still for ever is never done.
+        # A machine that stands still forever is never done.
         done = self._env.event() if isinf(duration_s) else self._env.timeout(duration_s)
         try:
             yield done if unless is None else done | unless

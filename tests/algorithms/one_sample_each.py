@@ -45,7 +45,7 @@ def run(method, rounds=50, *, alpha=ALPHA, epsilon=1.0, **changes):
 def thetas(workers=N):
     """Each worker's sample, (workers, parameters)."""
     data = ONE_EACH.dataset.load()
-    return data.train_x[np.concatenate(ONE_EACH.deal(data, workers, Streams(SEED)))]
+    return data.train_x[np.concatenate(ONE_EACH.assign(data, workers, Streams(SEED)))]
 
 
 def gradients(x):

@@ -41,7 +41,7 @@ def run(method, *, epsilon=1.0, rounds=ROUNDS, **changes):
 
 def gradients(x):
     data = ONE_EACH.dataset.load()
-    theta = data.train_x[np.concatenate(ONE_EACH.deal(data, N, Streams(2)))]
+    theta = data.train_x[np.concatenate(ONE_EACH.assign(data, N, Streams(2)))]
     return CURVATURES * (x - theta)
 
 

@@ -16,7 +16,7 @@ WIRE = {"kind": "dedicated", "bandwidth_bps": 128.0, "latency_s": 0.25}
 
 
 class Scripted(Algorithm):
-    """Each worker does what its script says, and then one step for ever."""
+    """Each worker does what its script says, and then one step forever."""
 
     scripts: dict[int, Callable[[Worker], Waiting]]
 

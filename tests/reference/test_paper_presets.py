@@ -9,7 +9,8 @@ asynchronous ones 2 % below to 8 % above. With seed 2 every point of every metho
 import pytest
 from shared_data import shared
 
-from desim.engine.simulation import Row, Simulation
+from desim.engine.simulation import Simulation
+from desim.metrics.base import Row
 from desim.scenario import scenario
 from desim.scenario.setting import Setting
 

@@ -125,7 +125,7 @@ def predicted_error(rounds: int, step_size: StronglyConvex, grid: float) -> tupl
     Only what neighbours send is quantized, so a round's quantizer noise is epsilon (W - diag W) e.
     """
     data, streams = PROBLEM.dataset.load(), Streams(SEED)
-    held = np.stack([data.train_x[s] for s in PROBLEM.deal(data, WORKERS, streams)])
+    held = np.stack([data.train_x[s] for s in PROBLEM.assign(data, WORKERS, streams)])
     matrix = NETWORK.weights(WORKERS, streams).matrix().toarray()
     eigenvalues, vectors = np.linalg.eigh(matrix)
     alpha, epsilon = step_size.within(rounds, None).at(0, 0.0)

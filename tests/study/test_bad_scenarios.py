@@ -149,7 +149,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
             "problem.model": "quadratic",
             "problem.partition": "shards",
         },
-        ["problem.partition = 'shards': deals by class"],
+        ["problem.partition = 'shards': assigns by class"],
     ),
     ({"problem.model": "logistic"}, ["problem.model = 'logistic'", "needs two classes"]),
     (

@@ -35,7 +35,7 @@ def test_closed_forms() -> None:
     assert max(plan.row_sum_error, plan.column_sum_error) < 1e-12
 
     dsgd, quantimed = plan.methods
-    assert (dsgd.label, dsgd.alpha, dsgd.epsilon) == ("DSGD", 0.5, 1.0)
+    assert (dsgd.label, dsgd.alpha, dsgd.epsilon) == ("DSGD", (0.5, 0.5), (1.0, 1.0))
     assert dsgd.message_bits == 32 * PARAMETERS
     message_s = 0.01 + 32 * PARAMETERS / 40_000
     assert dsgd.message_s == pytest.approx((message_s, message_s))
@@ -93,3 +93,16 @@ def test_the_quickstart_can_be_checked(desim: Call) -> None:
     out = text(desim("check", "quickstart", "--no-train").out)
     assert "quickstart 12 trials = 4 methods x 3 seeds" in out
     assert "QuanTimed-DSGD: T_d = 0.4 s" in out
+
+
+def test_a_step_size_that_changes_is_told_from_the_beginning_to_the_end() -> None:
+    """Over 10 rounds; in seconds 4 s, of rounds that take 0.4 s and their messages."""
+    halving = {"kind": "step-decay", "alpha": 0.8, "by": 0.5}
+    changes = {
+        "stop": {"rounds": 10},
+        "algorithms.0.step_size": halving | {"over_steps": 4},
+        "algorithms.1.step_size": halving | {"over_s": 2.0},
+    }
+    dsgd, quantimed = simulator.plan(simulator.from_table(tiny(changes)), train=False).methods
+    assert dsgd.alpha == (0.8, 0.8 * 0.5**2)
+    assert quantimed.alpha == (0.8, 0.8 * 0.5 ** (10 * quantimed.round_s // 2.0))

@@ -42,7 +42,7 @@ def test_what_is_written(trace: Path, desim: Call) -> None:
     assert desim("fit", trace, "--batch", 20).code == 0
     folder = Path("results/fit-steps")
     tables = ["curves.parquet", "fit.parquet", "slowdowns.parquet"]
-    names = sorted([*tables, "fit.png", "fit.svg", "stragglers.toml"])
+    names = sorted([*tables, "fit.png", "fit.svg", "results.json", "stragglers.toml"])
     assert sorted(path.name for path in folder.iterdir()) == names
     laws = pq.read_table(folder / "fit.parquet").to_pandas()
     assert list(laws["bic"]) == sorted(laws["bic"])

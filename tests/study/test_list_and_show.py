@@ -1,9 +1,11 @@
 """`desim list` and `desim show` tell of every member that comes with desim."""
 
+import importlib
 import inspect
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -129,3 +131,12 @@ def test_a_kind_on_two_axes_is_shown_twice(desim: Call) -> None:
     out = desim("show", "none").out
     assert "none (compressors)" in out
     assert "none (stragglers)" in out
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_an_axis_folder_is_a_catalogue(axis: str) -> None:
+    """Its base, a file for each member, and helpers, which say so by an underscore."""
+    folder = Path(importlib.import_module(AXES[axis]).__path__[0])
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "base"}
+    modules = {cls.__module__.rpartition(".")[2] for cls in members(axis).values()}
+    assert {name for name in files if not name.startswith("_")} == modules

@@ -1,15 +1,19 @@
 """A results folder that can't be used is refused in one line, and nothing in it is lost."""
 
 import fcntl
+import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from tiny import Call, sums, tiny, write
 
 import desim as simulator
+from desim.errors import ResultsError
+from desim.schema.results import INDEX, TRIAL, ResultsSchema
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +127,44 @@ def test_bad_arguments_of_the_function(changes: dict[str, Any], results: Path) -
     with pytest.raises(simulator.ScenarioError):
         simulator.run(scenario, results, **changes)
     assert sums(results) == before
+
+
+def test_the_folder_says_what_it_is(tmp_path: Path) -> None:
+    changes = {
+        "sweep": {"evaluate.metrics": [["worst-worker-loss"], []], "cluster.workers": [4, 5]},
+        "stop": {"rounds": 2, "target": {"metric": "test-accuracy", "value": 0.99}},
+    }
+    folder = simulator.run(simulator.from_table(tiny(changes)), tmp_path / "out", jobs=1)
+    schema = ResultsSchema.read(folder)
+    assert (schema.kind, schema.metric) == ("run", "test_accuracy")
+    assert schema.sweep == ("evaluate.metrics", "cluster.workers")
+    assert schema.column("worst-worker-loss").good == "low"
+    for file in folder.glob("trials/*/metrics.parquet"):
+        columns = pq.read_schema(file).names
+        assert columns[:4] == list(INDEX)
+        assert set(columns) <= {*INDEX, *schema.sweep, *(one.name for one in schema.metrics)}
+        manifest = json.loads((file.parent / "manifest.json").read_text())
+        assert set(TRIAL) <= set(manifest)
+
+
+@pytest.mark.parametrize("damage", [None, "{", "[]", '{"kind": "run"}'])
+def test_a_folder_whose_description_is_gone_or_damaged_gets_it_back(
+    tmp_path: Path, damage: str | None
+) -> None:
+    scenario = simulator.from_table(tiny({"stop": {"rounds": 1}}))
+    folder = simulator.run(scenario, tmp_path / "out", jobs=1)
+    before = (folder / "results.json").read_text()
+    (folder / "results.json").unlink()
+    if damage is not None:
+        (folder / "results.json").write_text(damage)
+    with pytest.raises(ValueError, match=r"results\.json"):
+        ResultsSchema.read(folder)
+    simulator.run(scenario, tmp_path / "out", jobs=1)
+    assert (folder / "results.json").read_text() == before
+
+
+def test_what_another_command_wrote_is_refused(tmp_path: Path) -> None:
+    table = tiny({"stop": {"rounds": 2}})
+    folder = simulator.run(simulator.from_table(table), tmp_path / "out", jobs=1)
+    with pytest.raises(ResultsError, match="holds what `desim run` wrote; choose another folder"):
+        simulator.tune(simulator.from_table(table), folder, grid=simulator.Grid(3, 0), jobs=1)

@@ -97,7 +97,7 @@ class Squares(desim.Loss):
 class AsTheyLie(desim.Partition):
     """In turn."""
 
-    def deal(self, classes, workers, samples, random):
+    def assign(self, classes, workers, samples, random):
         return list(np.arange(workers * samples).reshape(workers, samples))
 
 

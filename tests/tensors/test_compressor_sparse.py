@@ -5,8 +5,8 @@ import torch
 from compressing import compress, uniforms
 from pydantic import ValidationError
 
+from desim.tensors.compressors._sparse import _sorted_largest, largest
 from desim.tensors.compressors.random_k import RandomK
-from desim.tensors.compressors.sparse import _sorted_largest, largest
 from desim.tensors.compressors.top_k import TopK
 
 

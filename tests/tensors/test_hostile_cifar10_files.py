@@ -18,7 +18,7 @@ from data_files import (
     write_cifar10,
 )
 
-from desim.tensors.datasets import plain_pickle
+from desim.tensors.datasets import _plain_pickle as plain_pickle
 from desim.tensors.datasets.cifar10 import CIFAR10
 
 
@@ -74,7 +74,7 @@ def test_a_pickle_in_an_archive_runs_nothing_either(tmp_path):
         b"cnumpy\nmemmap\n",
         b"c_codecs\nopen\n",
         b"ccodecs\nopen\n",
-        b"cdesim.tensors.datasets.plain_pickle\nloads\n",
+        b"cdesim.tensors.datasets._plain_pickle\nloads\n",
         b"\x8c\x0fnumpy.lib.npyio\x8c\x04load\x93",
         b"cnumpy\nndarray.tofile\n",
     ],

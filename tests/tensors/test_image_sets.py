@@ -29,11 +29,11 @@ from shared_data import shared
 from desim.errors import ScenarioError
 from desim.schema.registry import members
 from desim.streams import Streams
+from desim.tensors.datasets._images import ImageSet
 from desim.tensors.datasets.base import Dataset, Shape
 from desim.tensors.datasets.cifar10 import CIFAR10
 from desim.tensors.datasets.fashion_mnist import FashionMNIST
 from desim.tensors.datasets.image_folder import ImageFolder
-from desim.tensors.datasets.images import ImageSet
 from desim.tensors.datasets.mnist import MNIST
 from desim.tensors.datasets.npz import NPZ
 from desim.tensors.datasets.openml import OpenML

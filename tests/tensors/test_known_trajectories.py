@@ -38,7 +38,7 @@ def run(method, given=ONE_EACH, rounds=50, **changes):
 def thetas(simulation):
     """Each worker's sample, (workers, parameters)."""
     data = ONE_EACH.dataset.load().train_x
-    shards = ONE_EACH.deal(ONE_EACH.dataset.load(), N, Streams(2))
+    shards = ONE_EACH.assign(ONE_EACH.dataset.load(), N, Streams(2))
     return data[np.concatenate(shards)]
 
 

@@ -1,4 +1,4 @@
-"""What methods in rounds have in common that merely average models: the absent can be left out."""
+"""What methods in rounds have in common that only average models: the absent can be left out."""
 
 from typing import ClassVar
 

@@ -32,7 +32,7 @@ class Exchanges:
 
     Attributes:
         asked: the number of each worker's newest question.
-        questions: these questions, unless they are to be compressed anew.
+        questions: these questions, unless they are to be compressed again.
         answered: the number of each worker's newest answer, and what has been averaged.
         line: where pairs stand.
     """

@@ -68,7 +68,7 @@ class ParameterServer:
                 self._known[worker] = update.request
                 found.append(update)
             elif update.request < known or update.request == self._told.get(worker):
-                # It has crashed since it took the answer, and begun its step anew. An answer with
+                # It has crashed since it took the answer, and restarted its step. An answer with
                 # a model is not asked for again: it ends the step when it is taken.
                 yield from self._send(update)
         return found

@@ -9,8 +9,8 @@ links never slow each other down.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from desim.clock.links._wired import Jitter, Path, Wired
 from desim.clock.links.base import Deployment, Link, TransitTimes, Wire
-from desim.clock.links.wired import Jitter, Path, Wired
 
 
 class Cable(Link):

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import simpy
 
+from desim.clock.links._wired import Path, Wired
 from desim.clock.links.base import Deployment, Link, TransitTimes, Wire
-from desim.clock.links.wired import Path, Wired
 from desim.clock.max_min import MaxMin
 from desim.clock.regions import Bandwidth
 from desim.clock.wake import Wake

@@ -8,9 +8,9 @@ sizes it is the queue M/M/1.
 
 from typing import Any, ClassVar
 
+from desim.clock.links._wired import Wired
 from desim.clock.links.base import Deployment, Link, Wire
 from desim.clock.links.dedicated import Cable
-from desim.clock.links.wired import Wired
 
 
 class Fifo(Wired):

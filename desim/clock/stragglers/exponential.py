@@ -1,4 +1,4 @@
-"""Exponential times: 1/V ~ Exp(mean), drawn anew at every step of every worker.
+"""Exponential times: 1/V ~ Exp(mean), drawn at every step of every worker.
 
 The usual model of a mini-batch's time in the analysis of synchronous and asynchronous SGD (Dutta et
 al. 2018, arXiv 1803.01113). The slowest of n takes H_n = 1 + 1/2 + ... + 1/n times the mean.

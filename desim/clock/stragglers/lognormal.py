@@ -1,4 +1,4 @@
-"""Log-normal times: ln(1/V) ~ N(mu, sigma^2), drawn anew at every step of every worker.
+"""Log-normal times: ln(1/V) ~ N(mu, sigma^2), drawn at every step of every worker.
 
 What FedScale (Lai et al. 2022, arXiv 2105.11367) multiplies 5 ms per sample with, mu = 1 and
 sigma = 0.6; step times of real machines often look like it. Its fit is that of Johnson, Kotz,

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from desim.clock.stragglers._two_normals import two_normals
 from desim.clock.stragglers.base import Fittable, Numbers, Speed, StragglerModel
 from desim.clock.stragglers.lognormal import LogNormal
-from desim.clock.stragglers.two_normals import two_normals
 from desim.streams import Streams
 
 _BLOCK = 64

@@ -1,4 +1,4 @@
-"""Pareto times: P(1/V > x) = (minimum / x)^index, drawn anew at every step of every worker.
+"""Pareto times: P(1/V > x) = (minimum / x)^index, drawn at every step of every worker.
 
 Heavy tails as in Dean and Barroso 2013 ('The tail at scale'). The slowest of n takes about
 minimum n^(1/index) Gamma(1 - 1/index) in the mean, exactly

@@ -1,4 +1,4 @@
-"""Shifted exponential times: 1/V = shift + Exp(mean), drawn anew at every step of every worker.
+"""Shifted exponential times: 1/V = shift + Exp(mean), drawn at every step of every worker.
 
 Lee et al. 2018 (arXiv 1512.02673): a load l takes P(T <= t) = 1 - exp(-mu (t / l - a)), which is
 shift = a and mean = 1 / mu. The slowest of n takes shift + H_n mean, H_n = 1 + 1/2 + ... + 1/n.

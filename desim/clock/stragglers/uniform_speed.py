@@ -1,4 +1,4 @@
-"""Uniform speed: V ~ U(low, high), drawn anew at every step of every worker.
+"""Uniform speed: V ~ U(low, high), drawn at every step of every worker.
 
 The straggler model of Reisizadeh et al. 2019 (V ~ U(10, 90) samples per unit of time). Workers
 differ only in noise: none is slow for long, unless `persistent`. The density of x = 1/V is

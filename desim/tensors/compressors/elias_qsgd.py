@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from desim.tensors.compressors import buckets
+from desim.tensors.compressors import _buckets as buckets
 from desim.tensors.compressors.low_precision import LowPrecision
 from desim.tensors.wire import Integers, Reader, Writer, elias_bits
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from desim.tensors.compressors.wrapper import Wrapper
+from desim.tensors.compressors._wrapper import Wrapper
 
 
 class ErrorFeedback(Wrapper):

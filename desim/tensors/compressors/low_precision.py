@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from desim.tensors.compressors import buckets
+from desim.tensors.compressors import _buckets as buckets
+from desim.tensors.compressors._floats import inverse, scales
 from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.compressors.floats import inverse, scales
 from desim.tensors.wire import Reader, Writer
 
 

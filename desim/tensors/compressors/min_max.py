@@ -12,9 +12,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from desim.tensors.compressors import buckets
+from desim.tensors.compressors import _buckets as buckets
+from desim.tensors.compressors._floats import MOST
 from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.compressors.floats import MOST
 from desim.tensors.wire import Reader, Writer
 
 #: Ranges below it are sent as zero: every number arrives as the middle.

@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.compressors.floats import narrowed
 from desim.tensors.wire import Reader, Writer
 
 _MANTISSA = 23  # bits of it in a 32-bit float

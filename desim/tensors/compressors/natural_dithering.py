@@ -14,8 +14,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from desim.tensors.compressors._floats import inverse, scales
 from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.compressors.floats import inverse, scales
 from desim.tensors.wire import Reader, Writer
 
 #: The bits of a float without its sign and mantissa: the power of two below.

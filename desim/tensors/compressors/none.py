@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.compressors.floats import narrowed
 from desim.tensors.wire import Reader, Writer
 
 _TYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}

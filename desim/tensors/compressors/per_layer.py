@@ -13,8 +13,8 @@ import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
+from desim.tensors.compressors._wrapper import Wrapper
 from desim.tensors.compressors.base import Compressor
-from desim.tensors.compressors.wrapper import Wrapper
 from desim.tensors.wire import Reader, Writer
 
 

@@ -12,8 +12,8 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from desim.tensors.compressors._sparse import Sparse, largest, taken
 from desim.tensors.compressors.base import Error
-from desim.tensors.compressors.sparse import Sparse, largest, taken
 from desim.tensors.wire import Reader, Writer
 
 

@@ -11,9 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from desim.tensors.compressors import buckets
+from desim.tensors.compressors import _buckets as buckets
+from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.compressors.floats import narrowed
 from desim.tensors.wire import Reader, Writer
 
 _PART = 1024  # numbers

@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from desim.tensors.compressors._floats import inverse, scales
 from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.compressors.floats import inverse, scales
 from desim.tensors.wire import Reader, Writer
 
 

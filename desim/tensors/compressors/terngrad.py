@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from desim.tensors.compressors._floats import inverse, scales
 from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.compressors.floats import inverse, scales
 from desim.tensors.wire import Reader, Writer
 
 _POWERS = 3 ** np.arange(4, -1, -1)

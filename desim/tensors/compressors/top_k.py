@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from desim.tensors.compressors._sparse import Sparse, largest, taken
 from desim.tensors.compressors.base import Error
-from desim.tensors.compressors.sparse import Sparse, largest, taken
 from desim.tensors.wire import Reader, Writer
 
 

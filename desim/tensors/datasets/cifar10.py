@@ -18,8 +18,8 @@ from pydantic import model_validator
 
 from desim.errors import ScenarioError
 from desim.schema.phrases import short
-from desim.tensors.datasets import plain_pickle
-from desim.tensors.datasets.images import Header, Images, ImageSet, Part, default_folder
+from desim.tensors.datasets import _plain_pickle as plain_pickle
+from desim.tensors.datasets._images import Header, Images, ImageSet, Part, default_folder
 
 _PIXELS = 3 * 32 * 32
 _TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))

@@ -6,7 +6,7 @@ Algorithms'.
 
 from typing import ClassVar
 
-from desim.tensors.datasets.idx import IDXSet
+from desim.tensors.datasets._idx import IDXSet
 
 
 class FashionMNIST(IDXSet):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from desim.errors import ScenarioError
 from desim.schema.phrases import short
-from desim.tensors.datasets.images import (
+from desim.tensors.datasets._images import (
     Header,
     Images,
     ImageSet,

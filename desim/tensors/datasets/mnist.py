@@ -5,7 +5,7 @@ LeCun, Bottou, Bengio, Haffner 1998, 'Gradient-Based Learning Applied to Documen
 
 from typing import ClassVar
 
-from desim.tensors.datasets.idx import IDXSet
+from desim.tensors.datasets._idx import IDXSet
 
 
 class MNIST(IDXSet):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from desim.errors import ScenarioError
 from desim.schema.phrases import short
-from desim.tensors.datasets.images import Header, Images, ImageSet, Part
+from desim.tensors.datasets._images import Header, Images, ImageSet, Part
 
 
 class NPZ(ImageSet):

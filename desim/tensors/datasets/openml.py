@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from desim.errors import ScenarioError
-from desim.tensors.datasets.images import Count, Header, Images, ImageSet, Part, held_out
+from desim.tensors.datasets._images import Count, Header, Images, ImageSet, Part, held_out
 
 
 class OpenML(ImageSet):

@@ -7,8 +7,8 @@ from pydantic import Field
 from torch import nn
 
 from desim.tensors.datasets.base import Shape
+from desim.tensors.models._images import image_shape
 from desim.tensors.models.base import Model
-from desim.tensors.models.images import image_shape
 
 Width = Annotated[int, Field(ge=1, strict=True)]
 

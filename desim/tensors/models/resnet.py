@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from desim.tensors.datasets.base import Shape
+from desim.tensors.models._images import image_shape
 from desim.tensors.models.base import Model
-from desim.tensors.models.images import image_shape
 
 
 class ResNet(Model):

@@ -16,7 +16,7 @@ class Partition(Member):
     axis: ClassVar[str] = "partitions"
 
     @abstractmethod
-    def deal(
+    def assign(
         self,
         targets: npt.NDArray[Any],
         workers: int,
@@ -26,14 +26,14 @@ class Partition(Member):
         """For each worker the samples that it holds, as places in `targets`."""
 
     def classes(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
-        """The targets of a partition that deals by class.
+        """The targets of a partition by class.
 
         Raises:
             ScenarioError: they aren't classes.
         """
         if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
             raise ScenarioError(
-                f"problem.partition = {self.table()['kind']!r}: deals by class, and the data set "
+                f"problem.partition = {self.table()['kind']!r}: assigns by class, and the data set "
                 "has numbers to predict instead; use iid or contiguous"
             )
         return targets

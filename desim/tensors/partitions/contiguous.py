@@ -17,7 +17,7 @@ class Contiguous(Partition):
 
     kind: ClassVar[str] = "contiguous"
 
-    def deal(
+    def assign(
         self,
         targets: npt.NDArray[Any],
         workers: int,

@@ -33,7 +33,7 @@ class Dirichlet(Partition):
 
     alpha: Annotated[float, Field(gt=0)]
 
-    def deal(
+    def assign(
         self,
         targets: npt.NDArray[Any],
         workers: int,

@@ -9,11 +9,11 @@ from desim.tensors.partitions.base import Partition
 
 
 class IID(Partition):
-    """The shuffled training data, dealt out in equal parts without overlap."""
+    """The shuffled training data, in equal parts without overlap."""
 
     kind: ClassVar[str] = "iid"
 
-    def deal(
+    def assign(
         self,
         targets: npt.NDArray[Any],
         workers: int,

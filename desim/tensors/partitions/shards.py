@@ -15,7 +15,7 @@ from desim.tensors.partitions.base import Partition
 
 
 class Shards(Partition):
-    """Sorted by class, cut into workers x shards_per_worker pieces, which are dealt at random.
+    """Sorted by class, cut into workers x shards_per_worker pieces, which are assigned at random.
 
     The pieces are equal; where samples_per_worker isn't a multiple of shards_per_worker, each
     worker's are equal to within one sample. Where not all samples are used, a random part is.
@@ -28,7 +28,7 @@ class Shards(Partition):
 
     shards_per_worker: Annotated[int, Field(ge=1)] = 2
 
-    def deal(
+    def assign(
         self,
         targets: npt.NDArray[Any],
         workers: int,
@@ -46,9 +46,9 @@ class Shards(Partition):
         size, longer = divmod(samples_per_worker, self.shards_per_worker)
         sizes = np.tile(np.arange(self.shards_per_worker) < longer, workers) + size
         shards = np.split(ordered, np.cumsum(sizes)[:-1])
-        hands: list[list[npt.NDArray[np.int64]]] = [[] for _ in range(workers)]
+        parts: list[list[npt.NDArray[np.int64]]] = [[] for _ in range(workers)]
         for length in np.unique(sizes):  # everyone gets as many of the longer ones
-            dealt = random.permutation(np.flatnonzero(sizes == length)).reshape(workers, -1)
-            for hand, numbers in zip(hands, dealt, strict=True):
-                hand += [shards[number] for number in numbers]
-        return [np.concatenate(hand) for hand in hands]
+            assigned = random.permutation(np.flatnonzero(sizes == length)).reshape(workers, -1)
+            for part, numbers in zip(parts, assigned, strict=True):
+                part += [shards[number] for number in numbers]
+        return [np.concatenate(part) for part in parts]

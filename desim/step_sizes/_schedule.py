@@ -94,7 +94,7 @@ class Annealing(Schedule):
 
     @property
     def to_the_end(self) -> bool:
-        """It may be."""
+        """An annealing may last as long as the run."""
         return True
 
     @abstractmethod

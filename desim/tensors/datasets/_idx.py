@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
-from desim.tensors.datasets.images import Header, Images, ImageSet, Part, default_folder
+from desim.tensors.datasets._images import Header, Images, ImageSet, Part, default_folder
 
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor
-from desim.tensors.compressors.floats import narrowed
 from desim.tensors.wire import Reader, Writer
 
 
