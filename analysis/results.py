@@ -13,26 +13,25 @@ from desim.analysis.errors import ResultsError
 from desim.schema.results import ACTIVITIES, COMMANDS, TRIAL, FolderKind, ResultsSchema
 
 
-def load_schema(folder: str | Path, kind: FolderKind = "run") -> ResultsSchema:
+def load_schema(folder: str | Path, kind: FolderKind | None = "run") -> ResultsSchema:
     """What a results folder holds: its metrics, the keys of its sweep.
 
     Args:
         folder: what `desim run` wrote, or the command of another kind of folder.
-        kind: which kind it must be.
+        kind: which kind it must be; None for any.
 
     Raises:
         ResultsError: the folder does not exist, has no results.json, or is of another kind.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise ResultsError(
-            f"{root}: no such folder; pass the one that `desim {COMMANDS[kind]}` wrote"
-        )
+        command = COMMANDS[kind or "run"]
+        raise ResultsError(f"{root}: no such folder; pass the one that `desim {command}` wrote")
     try:
         found = ResultsSchema.read(root)
     except ValueError as error:
         raise ResultsError(str(error)) from None
-    if found.kind != kind:
+    if kind is not None and found.kind != kind:
         raise ResultsError(
             f"{root}: holds what `desim {COMMANDS[found.kind]}` wrote; pass what `desim "
             f"{COMMANDS[kind]}` wrote"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from desim.analysis import style
+from desim.analysis.figures._key_curves import curve_legend, draw_curves, key_axis
 from desim.analysis.figures.base import Drawing, FigureData, Per, ReportFigure
-from desim.analysis.figures.key_curves import curve_legend, draw_curves, key_axis
 from desim.analysis.metrics import in_words, spelled
 from desim.analysis.style import LineStyle
 from desim.schema.results import Column

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from desim.analysis import style
+from desim.analysis.figures._key_curves import curve_legend, draw_curves, key_axis, ratio_axis
 from desim.analysis.figures.base import Drawing, FigureData, Per, ReportFigure
-from desim.analysis.figures.key_curves import curve_legend, draw_curves, key_axis, ratio_axis
 from desim.analysis.style import LineStyle
 from desim.schema.results import Column
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from desim.analysis import style
+from desim.analysis.figures._target_curves import curve_legend, draw_curves, target_axis
 from desim.analysis.figures.base import Drawing, FigureData, ReportFigure
-from desim.analysis.figures.target_curves import curve_legend, draw_curves, target_axis
 from desim.analysis.style import LineStyle
 from desim.schema.results import Column
 
