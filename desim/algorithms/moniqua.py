@@ -15,19 +15,23 @@ Its quantizers may be random, too; the one built is not, and doesn't tell apart 
 of B/L.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from desim.algorithms.parts.consensus import Consensus
 from desim.algorithms.parts.rounds import Rounds
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
 from desim.worker.protocol import Waiting, Worker
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Moniqua(Rounds, Consensus):
@@ -47,7 +51,7 @@ class Moniqua(Rounds, Consensus):
     bits: Annotated[int, Field(ge=1, le=16)]
 
     @property
-    def quantizer(self) -> "_Modulo":
+    def quantizer(self) -> _Modulo:
         """Gives q_i."""
         return _Modulo(bits=self.bits, period=2 * self.theta / (1 - 2**-self.bits))
 

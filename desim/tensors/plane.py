@@ -1,14 +1,17 @@
 """The tensor side of a worker: with real numbers, or without for a run of the clock alone."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Draw, Node, Plain, Ref
 from desim.tensors.tape import Tape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Plane(Protocol):
