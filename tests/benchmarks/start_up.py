@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import median
+from tempfile import gettempdir
 
 COMMANDS = (
     "desim --help",
