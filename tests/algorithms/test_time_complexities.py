@@ -29,7 +29,8 @@ import torch
 from builders import setting, speeds
 
 from desim.engine.simulation import Simulation
-from desim.tensors.models.quadratic import Point, QuadraticModel
+from desim.tensors.models._point import Point
+from desim.tensors.models.quadratic import QuadraticModel
 from desim.tensors.partitions.base import Partition
 from desim.tensors.problem import Problem
 
