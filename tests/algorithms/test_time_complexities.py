@@ -50,7 +50,7 @@ class TwoCurvatures(QuadraticModel):
 class Same(Partition):
     """Everyone holds the same samples."""
 
-    def deal(self, targets, workers, samples_per_worker, random):
+    def assign(self, targets, workers, samples_per_worker, random):
         return [np.arange(samples_per_worker)] * workers
 
 
