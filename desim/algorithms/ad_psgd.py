@@ -23,8 +23,6 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, shortest_path
 
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.exchanges import Exchange, Exchanges
@@ -84,6 +82,9 @@ class ADPSGD(Algorithm):
 
 def _odd(weights: Weights) -> npt.NDArray[np.bool_]:
     """Of each worker whether it is on the other side than worker 0."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components, shortest_path
+
     edges = weights.matrix().tocoo()
     hops: npt.NDArray[np.float64] = shortest_path(edges, unweighted=True, indices=0)
     by_hops: npt.NDArray[np.bool_] = hops % 2 == 1

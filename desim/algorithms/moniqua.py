@@ -16,17 +16,14 @@ of B/L.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from desim.algorithms.parts.consensus import Consensus
+from desim.algorithms.parts.modulo import Modulo, Turns
 from desim.algorithms.parts.rounds import Rounds
-from desim.tensors.compressors.base import Compressor, Error
-from desim.tensors.wire import Reader, Writer
+from desim.tensors.compressors.base import Compressor
 from desim.worker.protocol import Waiting, Worker
 
 
@@ -47,14 +44,14 @@ class Moniqua(Rounds, Consensus):
     bits: Annotated[int, Field(ge=1, le=16)]
 
     @property
-    def quantizer(self) -> "_Modulo":
+    def quantizer(self) -> Modulo:
         """Gives q_i."""
-        return _Modulo(bits=self.bits, period=2 * self.theta / (1 - 2**-self.bits))
+        return Modulo(bits=self.bits, period=2 * self.theta / (1 - 2**-self.bits))
 
     def worker(self, me: Worker) -> Waiting:
         """Compute, send the quantized model, wait, average what it must have meant."""
         quantizer, weights = self.quantizer, (-sum(me.weights), *me.weights)
-        turns = _Turns(weights, quantizer.period)
+        turns = Turns(weights, quantizer.period)
         x = me.initial_model()
         for t in me.rounds():
             gradient = yield from me.compute(x, self.batch)
@@ -68,49 +65,3 @@ class Moniqua(Rounds, Consensus):
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:
         """bits * d."""
         return (size(self.quantizer),)
-
-
-class _Modulo(Compressor):
-    """Rounds x / period to the nearest of 2^bits levels that go round: q in [-1/2, 1/2)."""
-
-    error: ClassVar[Error] = "bounded"
-    unbiased: ClassVar[bool] = False
-    random: ClassVar[bool] = False
-    keeps_zeros: ClassVar[bool] = False
-
-    bits: int
-    period: float
-
-    def size_bits(self, parameters: int) -> int:
-        return self.bits * parameters
-
-    def error_bound(self, parameters: int) -> float:
-        return parameters * self.period**2 / 4.0 ** (self.bits + 1)
-
-    def __call__(self, rows: Tensor, *, uniform: Tensor | None) -> Tensor:
-        count = 2**self.bits
-        places = torch.mul(rows, count / self.period).round_().div_(count)
-        return places - (places + 0.5).floor_()
-
-    def write(self, x: Tensor, uniform: Tensor | None, message: Writer) -> None:
-        message.integers((self(x, uniform=None) + 0.5) * 2**self.bits, self.bits)
-
-    def read(
-        self, message: Reader, parameters: int, dtype: torch.dtype, uniform: Tensor | None
-    ) -> Tensor:
-        levels = torch.from_numpy(message.integers(parameters, self.bits))
-        return levels.to(dtype).div_(2**self.bits).sub_(0.5)
-
-
-@dataclass(frozen=True)
-class _Turns:
-    """sum_j w_ij round(q_j - x_i / B): if weights sum to 0, sum_j w_ij (q_j - xhat_j / B)."""
-
-    weights: tuple[float, ...]
-    period: float
-
-    def __call__(self, x: Tensor, *parts: Tensor) -> Tensor:
-        place, turns, total = x / self.period, torch.empty_like(x), torch.zeros_like(x)
-        for weight, part in zip(self.weights, parts, strict=True):
-            total.add_(torch.sub(part, place, out=turns).round_(), alpha=weight)
-        return total

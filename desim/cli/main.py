@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
 from desim.cli import measure, options
@@ -26,12 +26,27 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Which decentralized training method reaches the target loss first, on this cluster?",
 )
 
 
 #: The exit code of a program that Ctrl-C ended.
 _INTERRUPTED = 130
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"desim {metadata.version('desim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Which decentralized training method reaches the target loss first, on this cluster?"""
 
 
 class Device(StrEnum):
@@ -166,8 +181,8 @@ def check(
 ) -> None:
     """Validate a scenario and print what it amounts to; nothing is written."""
     from desim.cli.printing import print_plan
+    from desim.scenario.scenario import prepared
     from desim.studies.plan import plan
-    from desim.studies.study import prepared
 
     print_plan(plan(prepared(scenario, options.values(set_), None), train=not no_train), Console())
 
@@ -309,6 +324,14 @@ def _fail(text: str) -> NoReturn:
 @contextmanager
 def _bar(console: Console) -> Iterator[Callable[["study.Progress"], None]]:
     """A bar, and what moves it."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -142,8 +142,9 @@ def calibrate(
     """Time the scenario's model on this machine and write a hardware profile."""
     from desim.measuring import profile_file
     from desim.measuring.calibration import calibrate as calibrated
+    from desim.scenario.scenario import prepared
     from desim.schema.toml_lines import inline
-    from desim.studies.study import check_counts, prepared, torch_threads
+    from desim.studies.study import check_counts, torch_threads
 
     check_counts(threads=threads)
     sizes = options.whole_numbers("--batches", batches, "1,8,64")

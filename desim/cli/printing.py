@@ -1,14 +1,19 @@
 """What `desim check` and `desim show` print."""
 
+from __future__ import annotations
+
 import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
 from desim.schema.registry import Table, type_name
-from desim.studies.plan import MethodPlan, Plan
+
+if TYPE_CHECKING:
+    from desim.studies.plan import MethodPlan, Plan
 
 
 def print_plan(plan: Plan, console: Console) -> None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import isinf
 
-from scipy.optimize import brentq
-
 from desim.clock.hardware import Cost, Hardware, Timing
 from desim.clock.stragglers.base import StragglerModel
 from desim.errors import ScenarioError
@@ -108,6 +106,8 @@ class Fleet:
     def _solve_s(self, batch: float, least_s: float) -> float:
         if self.proportional:
             return least_s
+        from scipy.optimize import brentq
+
         factor = 1.0
         while self.mean_batch(factor * least_s) < batch:
             factor *= 2

@@ -1,10 +1,11 @@
 """One trial: builds the graph, the workers and the tensors, and runs the clock."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from math import inf, isinf
 
 import simpy
-import torch
 from simpy.events import EventPriority
 
 from desim.clock.barrier import Barrier
@@ -23,8 +24,7 @@ from desim.metrics.base import Counts
 from desim.scenario.setting import Setting
 from desim.step_sizes.base import StepSize
 from desim.streams import Streams
-from desim.tensors.kernels import kernels
-from desim.tensors.optimum import optimal_loss
+from desim.tensors.lazy import torch
 from desim.tensors.plane import NoTensors, Plane, Tensors
 from desim.tensors.problem import Task
 from desim.tensors.samples import Sampler
@@ -163,11 +163,15 @@ class Simulation:
         self.tape = tape()
         self._record = Record(self._metrics, self._rules, task, self.tape)
         if self._setting.evaluate.optimum:
+            from desim.tensors.optimum import optimal_loss
+
             self.outcome.optimal_loss = optimal_loss(task)
         initial = self.tape.constant(task.objective.pack())
         return Tensors(self.tape, initial, task.objective.layers)
 
     def _tape(self, task: Task, streams: Streams, device: torch.device, one_by_one: bool) -> Tape:
+        from desim.tensors.kernels import kernels
+
         workers = self._setting.cluster.size
         sampler = Sampler(streams, task.shards, self._setting.problem.sampling)
         kernel = kernels(task, workers, streams, sampler, device, one_by_one=one_by_one)

@@ -1,16 +1,21 @@
 """What a mixing matrix is, and the checks that every one must pass."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 from desim.errors import ScenarioError
 from desim.schema.registry import Member
 from desim.topologies.base import Graph
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
 
 _MOST_WORKERS = 2000
 _TOLERANCE = 1e-12
@@ -31,6 +36,8 @@ class Weights:
 
     def matrix(self) -> scipy.sparse.csr_array:
         """W as a sparse (workers, workers) matrix."""
+        import scipy.sparse
+
         n, degrees = self.graph.workers, self.graph.degrees
         rows = np.concatenate([np.arange(n), np.repeat(np.arange(n), degrees)])
         columns = np.concatenate([np.arange(n), *self.graph.neighbours])

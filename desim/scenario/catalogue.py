@@ -1,31 +1,26 @@
 """What scenarios can be made of: what `desim list` and `desim show` print."""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from desim.clock.faults import Faults
-from desim.clock.hardware import Hardware
-from desim.clock.regions import Regions
 from desim.errors import ScenarioError
-from desim.scenario.scenario import Scenario, bundled
-from desim.scenario.setting import Cluster, Network
-from desim.scenario.stopping import Evaluate, Stop
+from desim.scenario.bundled import bundled
 from desim.schema import profiles
 from desim.schema.phrases import suggest
-from desim.schema.registry import AXES, Table, first_line, members
-from desim.tensors.problem import Problem
+from desim.schema.registry import AXES, Table, find, index
 
-#: The tables of a scenario that have a name of their own.
-TABLES: dict[str, type[Table]] = {
-    "scenario": Scenario,
-    "problem": Problem,
-    "cluster": Cluster,
-    "hardware": Hardware,
-    "network": Network,
-    "regions": Regions,
-    "faults": Faults,
-    "stop": Stop,
-    "evaluate": Evaluate,
+#: The tables of a scenario that have a name of their own, and where their classes are.
+TABLES = {
+    "scenario": "desim.scenario.scenario:Scenario",
+    "problem": "desim.tensors.problem:Problem",
+    "cluster": "desim.scenario.setting:Cluster",
+    "hardware": "desim.clock.hardware:Hardware",
+    "network": "desim.scenario.setting:Network",
+    "regions": "desim.clock.regions:Regions",
+    "faults": "desim.clock.faults:Faults",
+    "stop": "desim.scenario.stopping:Stop",
+    "evaluate": "desim.scenario.stopping:Evaluate",
 }
 
 #: The lists of profiles.
@@ -47,7 +42,7 @@ def lists(name: str | None) -> dict[str, dict[str, str]]:
 
 
 def _axis(axis: str) -> Callable[[], dict[str, str]]:
-    return lambda: {kind: first_line(cls) for kind, cls in members(axis).items()}
+    return lambda: {kind: entry.about for kind, entry in index(axis).items()}
 
 
 def _profiles(kind: profiles.Kind) -> Callable[[], dict[str, str]]:
@@ -67,13 +62,14 @@ def entries(name: str) -> list[tuple[str, type[Table] | Path]]:
     """
     found: list[tuple[str, type[Table] | Path]] = []
     if name in TABLES:
-        found.append(("table", TABLES[name]))
-    found += [(axis, members(axis)[name]) for axis in AXES if name in members(axis)]
+        module, _, cls = TABLES[name].partition(":")
+        found.append(("table", getattr(import_module(module), cls)))
+    found += [(axis, find(axis, name)) for axis in AXES if name in index(axis)]
     for title, kind in _PROFILES.items():
         if name in profiles.names(kind):
             found.append((title, profiles.path_of(kind, name)))
     if not found:
-        known = [*TABLES, *(kind for axis in AXES for kind in members(axis))]
+        known = [*TABLES, *(kind for axis in AXES for kind in index(axis))]
         known += [each for kind in _PROFILES.values() for each in profiles.names(kind)]
         raise ScenarioError(f"{name!r}: there is no such kind or table; {suggest(name, known)}")
     return found

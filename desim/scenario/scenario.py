@@ -4,7 +4,6 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -14,6 +13,7 @@ from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.consensus import Consensus
 from desim.clock.faults import Faults
 from desim.errors import ScenarioError
+from desim.scenario.bundled import bundled
 from desim.scenario.setting import Cluster, Network, Setting
 from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.paths import anchored
@@ -240,13 +240,6 @@ def read(name: str | Path) -> Scenario:
     return from_table(anchored(table, path.resolve().parent))
 
 
-def bundled() -> dict[str, Path]:
-    """The scenarios that come with desim, by name."""
-    folder = Path(str(resources.files("desim.scenarios")))
-    found = {p.relative_to(folder).with_suffix("").as_posix(): p for p in folder.rglob("*.toml")}
-    return dict(sorted(found.items()))
-
-
 def find(name: str | Path) -> Path:
     """The file behind a path or the name of a bundled scenario.
 
@@ -263,6 +256,20 @@ def find(name: str | Path) -> Path:
         f"scenario {str(name)!r}: no such file, and none with this name comes with desim; "
         f"{suggest(str(name), list(known))}"
     )
+
+
+def prepared(
+    scenario: Scenario | str | Path, values: dict[str, Any] | None, seeds: list[int] | None
+) -> Scenario:
+    """The scenario with other values and seeds.
+
+    Raises:
+        ScenarioError: it breaks a rule.
+    """
+    if not isinstance(scenario, Scenario):
+        scenario = read(scenario)
+    changes = {**(values or {}), **({"seeds": list(seeds)} if seeds is not None else {})}
+    return scenario.with_values(anchored(changes, Path.cwd()))
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:

@@ -8,11 +8,11 @@ default, or `{kind = "my_package.my_module:MyRing"}` for a class of one's own.
 
 import importlib
 import inspect
-import pkgutil
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -20,6 +20,7 @@ from typing import (
     Any,
     ClassVar,
     Literal,
+    NamedTuple,
     Self,
     TypeGuard,
     Union,
@@ -175,8 +176,25 @@ class Member(Table):
         )
 
 
-def members(axis: str) -> dict[str, type[Member]]:
+class Entry(NamedTuple):
+    """A member of an axis, as its file's text says: known without importing it.
+
+    Attributes:
+        module, cls: where its class is.
+        about: the first line of its docstring.
+    """
+
+    module: str
+    cls: str
+    about: str
+
+
+@lru_cache
+def index(axis: str) -> dict[str, Entry]:
     """The members of an axis that come with desim, by kind, in alphabetical order.
+
+    A member's file has one class with a line `kind: ClassVar[str] = "..."`, right after its
+    docstring.
 
     Raises:
         ScenarioError: there is no such axis.
@@ -184,13 +202,28 @@ def members(axis: str) -> dict[str, type[Member]]:
     if axis not in AXES:
         raise ScenarioError(f"{axis!r}: no such list; {suggest(axis, list(AXES))}")
     package = importlib.import_module(AXES[axis])
-    found: dict[str, type[Member]] = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{package.__name__}.{info.name}")
-        for _, cls in inspect.getmembers(module, _is_member):
-            if cls.__module__ == module.__name__ and "kind" in cls.__dict__:
-                found[cls.kind] = cls
+    found: dict[str, Entry] = {}
+    for file in sorted(Path(package.__path__[0]).glob("[!_]*.py")):
+        for cls, about, kind in _MEMBER.findall(file.read_text(encoding="utf-8")):
+            found[kind] = Entry(f"{AXES[axis]}.{file.stem}", cls, about)
     return dict(sorted(found.items()))
+
+
+#: A class with its docstring's first line and its kind.
+_MEMBER = re.compile(
+    r'^class (\w+)\([^)]*\):\n    """(.*?)(?:"""\n|\n(?:[^"]|"(?!""))*?"""\n)\n'
+    r'    kind: ClassVar\[str\] = "([^"]+)"$',
+    re.MULTILINE,
+)
+
+
+def members(axis: str) -> dict[str, type[Member]]:
+    """The classes of the members of an axis, by kind; imports all of them.
+
+    Raises:
+        ScenarioError: there is no such axis.
+    """
+    return {kind: find(axis, kind) for kind in index(axis)}
 
 
 def _is_member(value: object) -> TypeGuard[type[Member]]:
@@ -199,7 +232,7 @@ def _is_member(value: object) -> TypeGuard[type[Member]]:
 
 def kinds(axis: str) -> list[str]:
     """The kinds of an axis that come with desim."""
-    return list(members(axis))
+    return list(index(axis))
 
 
 def example(axis: str) -> str:
@@ -208,7 +241,7 @@ def example(axis: str) -> str:
 
 
 def find(axis: str, kind: object) -> type[Member]:
-    """The class behind a kind, or behind "package.module:Class".
+    """The class behind a kind, or behind "package.module:Class"; imports its file only.
 
     Raises:
         ValueError: there is none.
@@ -217,10 +250,12 @@ def find(axis: str, kind: object) -> type[Member]:
         raise ValueError(f"kind = {kind!r}: must be a string, one of {', '.join(kinds(axis))}")
     if ":" in kind:
         return _load(kind)
-    known = members(axis)
+    known = index(axis)
     if kind not in known:
         raise ValueError(f"kind = {kind!r}: no such kind; {suggest(kind, list(known))}")
-    return known[kind]
+    entry = known[kind]
+    found: type[Member] = getattr(importlib.import_module(entry.module), entry.cls)
+    return found
 
 
 def _load(path: str) -> type[Member]:

@@ -1,16 +1,20 @@
 """Tables of numbers in files of the user's: CSV or parquet, checked row by row."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
 
 from desim.schema.phrases import short
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 Column = npt.NDArray[np.float64]
 
@@ -39,6 +43,9 @@ class NumberTable:
         real: Sequence[str],
         optional: Sequence[str] = (),
     ) -> None:
+        import pandas as pd
+        import pyarrow as pa
+
         self._path = Path(path)
         self._parquet = self._path.suffix == ".parquet"
         try:
@@ -66,7 +73,9 @@ class NumberTable:
                 (values < 0) | (values != np.floor(values)), name, "must be a whole number from 0"
             )
 
-    def _numbers(self, column: "pd.Series[Any]") -> Column:
+    def _numbers(self, column: pd.Series[Any]) -> Column:
+        import pandas as pd
+
         if column.dtype.kind in "mM":  # to_numeric would give their ticks
             raise ValueError(
                 f"file = {str(self._path)!r}: column {column.name!r} holds {column.dtype}; must "
@@ -94,6 +103,8 @@ class NumberTable:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """All cells as words: one that is no number can then be told with its line."""
+    import pandas as pd
+
     frame = pd.read_csv(
         path,
         dtype=str,

@@ -1,11 +1,12 @@
 """What a scenario amounts to, before it is run: what `desim check` prints."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
 import simpy
-import torch
 
 from desim.clock.fleet import Fleet
 from desim.engine.simulation import Simulation
@@ -109,7 +110,7 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     problem, workers = setting.problem, setting.cluster.size
     samples = 0
     if train:
-        samples = len(problem.task(workers, streams, torch.device("cpu")).shards[0])
+        samples = len(problem.shards(workers, streams)[0])
     weights = setting.network.weights(workers, streams)
     matrix, degrees = weights.matrix(), weights.graph.degrees
     layers = problem.layers(streams)

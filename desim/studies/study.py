@@ -1,5 +1,7 @@
 """Runs all trials of a scenario, in parallel, into a results folder."""
 
+from __future__ import annotations
+
 import os
 import signal
 import tempfile
@@ -14,16 +16,16 @@ from typing import Any, Protocol
 
 import loky
 import numpy as np
-import torch
 
+from desim.clock.timeline import Sink
 from desim.engine.collecting import rarely_collecting
 from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError, SimulationError
-from desim.scenario.scenario import Scenario, Trial, read
-from desim.schema.paths import anchored
+from desim.scenario.scenario import Scenario, Trial, prepared
 from desim.streams import Streams
 from desim.studies.folder import ResultsFolder, schema_of
+from desim.tensors.lazy import torch
 
 
 @dataclass(frozen=True)
@@ -92,20 +94,6 @@ def run(
     return folder.path
 
 
-def prepared(
-    scenario: Scenario | str | Path, values: dict[str, Any] | None, seeds: list[int] | None
-) -> Scenario:
-    """The scenario with other values and seeds.
-
-    Raises:
-        ScenarioError: it breaks a rule.
-    """
-    if not isinstance(scenario, Scenario):
-        scenario = read(scenario)
-    changes = {**(values or {}), **({"seeds": list(seeds)} if seeds is not None else {})}
-    return scenario.with_values(anchored(changes, Path.cwd()))
-
-
 def check_device(device: str) -> None:
     """Raises ScenarioError where torch can't use the device."""
     try:
@@ -138,9 +126,30 @@ def check_buildable(trials: list[Trial], *, train: bool) -> None:
             setting.problem.parameters(streams)  # the clock needs the model's size
 
 
-def simulate(trial: Trial, **options: Any) -> Outcome:
-    """Runs one trial in this process and writes nothing; options as for `Simulation`."""
-    return Simulation(trial.setting, **options).run()
+def simulate(
+    trial: Trial,
+    *,
+    train: bool = True,
+    device: str = "cpu",
+    timeline: Sink | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Outcome:
+    """Runs one trial in this process and writes nothing.
+
+    Args:
+        trial: of `Scenario.trials`.
+        train: False runs the clock alone, without data and gradients.
+        device: "cpu" or "cuda".
+        timeline: is given the intervals as columns, a piece at a time.
+        progress: called now and then with the share of the trial that is done.
+
+    Raises:
+        ScenarioError, ModelError: the trial can't be simulated.
+    """
+    simulation = Simulation(
+        trial.setting, train=train, device=device, timeline=timeline, progress=progress
+    )
+    return simulation.run()
 
 
 class _Work:

@@ -1,13 +1,18 @@
 """Loss, accuracy and gradient of a model on all data, and how far models are apart."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from math import nan
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from desim.tensors.lazy import torch
 from desim.tensors.problem import Task
 from desim.tensors.store import Rows, Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 #: Samples go through the model in pieces of at most so many input numbers.
 _PIECE_NUMBERS = 1 << 24

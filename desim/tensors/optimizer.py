@@ -7,14 +7,19 @@ and the method gets u instead of g, or with Nesterov's form d + momentum u: as t
 Assran et al. 2019 (arXiv 1811.10792) and the code of Koloskova et al. 2020.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from desim.schema.registry import Table
 from desim.tensors.refs import Ref
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 if TYPE_CHECKING:  # the plane is built on what compressors and refs are
     from desim.tensors.plane import Plane
@@ -47,7 +52,7 @@ class Optimizer(Table):
         return not (self.momentum or self.weight_decay or self.clip_norm)
 
     def direction(
-        self, plane: "Plane", worker: int, gradient: Ref, model: Ref, velocity: Ref | None
+        self, plane: Plane, worker: int, gradient: Ref, model: Ref, velocity: Ref | None
     ) -> tuple[Ref, Ref | None]:
         """What takes the gradient's place, and the new velocity.
 

@@ -1,14 +1,17 @@
 """The tensor side of a worker: with real numbers, or without for a run of the clock alone."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Draw, Node, Plain, Ref
 from desim.tensors.tape import Tape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Plane(Protocol):
@@ -144,30 +147,30 @@ class NoTensors:
         self._zero, self._sized = _Zero([]), Sized(layers)
 
     def initial(self) -> Ref:
-        """Zero."""
+        """The zero that stands for all models."""
         return self._zero
 
     def gradient(self, model: Ref, worker: int, step: int, position: int, batch: int) -> Ref:
-        """Zero."""
+        """The same zero: nothing is differentiated."""
         return self._zero
 
     def zero(self) -> Ref:
-        """Zero."""
+        """The same zero."""
         return self._zero
 
     def compress(
         self, vector: Ref, compressor: Compressor, worker: int, step: int
     ) -> tuple[Ref, int]:
-        """Zero, and the message's size."""
+        """The same zero, and the message's size."""
         return self._zero, self._sized(compressor)[1]
 
     def sum(self, weights: Sequence[float], refs: Sequence[Ref]) -> Ref:
-        """Zero."""
+        """The same zero: nothing is added up."""
         return self._zero
 
     def record(self, ref: Ref, worker: int) -> None:
-        """Nothing to do."""
+        """There is no tape to record on."""
 
     def map(self, function: Callable[..., Tensor], refs: Sequence[Ref], worker: int) -> Ref:
-        """Zero."""
+        """The same zero: no function is called."""
         return self._zero

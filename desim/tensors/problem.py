@@ -1,27 +1,31 @@
 """The problem: data, who holds it, the model, the loss; and its form on a device."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from desim.errors import ScenarioError
 from desim.schema.registry import Table
 from desim.streams import Streams
-from desim.tensors.cost import Cost, count
 from desim.tensors.datasets.base import Data, Dataset
+from desim.tensors.lazy import nn, torch
 from desim.tensors.losses.base import Loss
 from desim.tensors.models.base import Model
-from desim.tensors.objective import Objective, Regulariser, check
 from desim.tensors.partitions.base import Partition
 from desim.tensors.partitions.iid import IID
 from desim.tensors.samples import Sampling
 
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from desim.tensors.cost import Cost
+    from desim.tensors.objective import Objective
 
 
 class Problem(Table):
@@ -46,7 +50,7 @@ class Problem(Table):
     partition: Partition = IID()
     loss: Loss | None = None
     l2: Annotated[float, Field(ge=0)] = 0.0
-    regulariser: Regulariser | None = None
+    regulariser: Callable[..., Any] | None = None
     sampling: Sampling = "replacement"
     dtype: Literal["float32", "float64"] = "float32"
 
@@ -54,18 +58,30 @@ class Problem(Table):
         """The model with its initial parameters, which the seed decides."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(streams.words("initial model", 0, 0, 0)[0] >> np.uint64(1)))
-            return self.model.build(self.dataset.shape()).to(_DTYPES[self.dtype])
+            return self.model.build(self.dataset.shape()).to(getattr(torch, self.dtype))
 
     def parameters(self, streams: Streams) -> int:
         """The model's size, without loading the data."""
         return sum(self.layers(streams))
 
     def layers(self, streams: Streams) -> tuple[int, ...]:
-        """How many numbers each of its parameter tensors has."""
+        """How many numbers each of its parameter tensors has; built only if need be."""
+        known = self._known_sizes()
+        if known is not None:
+            return known
         return tuple(p.numel() for p in self.module(streams).parameters())
+
+    def _known_sizes(self) -> tuple[int, ...] | None:
+        """What the model says of itself; nothing, if its class builds something else since."""
+        builder = next(cls for cls in type(self.model).__mro__ if "build" in vars(cls))
+        if "parameter_sizes" not in vars(builder):
+            return None
+        return self.model.parameter_sizes(self.dataset.shape())
 
     def cost(self, streams: Streams) -> Cost:
         """What a gradient of the model costs."""
+        from desim.tensors.cost import count
+
         return count(self.module(streams), self.dataset.shape().inputs)
 
     def assign(self, data: Data, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
@@ -84,16 +100,41 @@ class Problem(Table):
             )
         return self.partition.assign(data.train_y, workers, wanted, streams.generator("partition"))
 
-    def task(self, workers: int, streams: Streams, device: torch.device) -> "Task":
+    def shards(self, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
+        """Which samples each worker holds, after a check that model, loss and data go together.
+
+        Raises:
+            ScenarioError, ModelError: as for `task`.
+        """
+        data = self.dataset.load()
+        if self._goes_with(data):
+            return self.assign(data, workers, streams)
+        return self.task(workers, streams, torch.device("cpu")).shards
+
+    def _goes_with(self, data: Data) -> bool:
+        """Whether the task needn't be built to know: classes, for a model that comes with desim."""
+        shape = self.dataset.shape()
+        if self._known_sizes() is None or self.loss is not None or self.regulariser is not None:
+            return False
+        if self.model.default_loss != "cross-entropy" or data.names:
+            return False
+        y = data.train_y
+        classes = np.issubdtype(y.dtype, np.integer) and y.ndim == 1 and len(y) > 0
+        fits = data.train_x.shape == (len(y), *shape.inputs)
+        return bool(classes and fits and y.min() >= 0 and y.max() < shape.outputs)
+
+    def task(self, workers: int, streams: Streams, device: torch.device) -> Task:
         """The problem on a device.
 
         Raises:
             ScenarioError: too few samples, or names of classes.
             ModelError: the model's gradient can't be taken for many workers at once.
         """
+        from desim.tensors.objective import Objective, check
+
         data = self.dataset.load()
         shards = self.assign(data, workers, streams)
-        dtype = _DTYPES[self.dtype]
+        dtype = getattr(torch, self.dtype)
         loss = self.loss or Loss.parse(self.model.default_loss)
         objective = Objective(self.module(streams).to(device), loss, self.l2, self.regulariser)
 

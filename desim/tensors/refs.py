@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from desim.streams import Purpose
 from desim.tensors.store import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Node:

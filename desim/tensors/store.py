@@ -1,16 +1,23 @@
 """The store: one tensor whose rows hold every model, message and gradient that is still needed."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
+
+from desim.tensors.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 #: Row numbers; plain integers, since a batch has few and each belongs to one operation.
 Rows = Sequence[int]
 
 #: What selects rows of a tensor.
-Index = slice | Tensor
+Index: TypeAlias = "slice | Tensor"
 
 #: Rows begin at multiples of 64 bytes, so that kernels meet the same alignment in every run.
 _ALIGN = 16

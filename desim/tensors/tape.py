@@ -11,13 +11,14 @@ import weakref
 from collections import defaultdict
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.refs import Combination, Draw, Gradient, Map, Node, Ref, RowFunction
 from desim.tensors.store import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Kernels(Protocol):

@@ -1,16 +1,20 @@
 """What a topology is, and the graph that a trial uses."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
 from desim.schema.registry import Member
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Topology(Member):
         Raises:
             ScenarioError: none of `attempts` graphs was connected.
         """
+        import networkx as nx
+
         for _ in range(self.attempts):
             graph = self.draw(workers, random)
             if graph.is_directed():

@@ -1,11 +1,15 @@
 """Complete graph: everyone is everyone's neighbour."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Complete(Topology):
@@ -15,4 +19,6 @@ class Complete(Topology):
 
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """The complete graph."""
+        import networkx as nx
+
         return nx.complete_graph(workers)

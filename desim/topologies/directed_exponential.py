@@ -1,11 +1,15 @@
 """Directed exponential graph: messages over distances 1, 2, 4, 8, ... in one direction."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class DirectedExponential(Topology):
@@ -20,6 +24,8 @@ class DirectedExponential(Topology):
 
     def draw(self, workers: int, random: np.random.Generator) -> nx.DiGraph:
         """The graph with ceil(log2(n)) targets per worker."""
+        import networkx as nx
+
         hops = [2**k for k in range((workers - 1).bit_length())]
         graph = nx.empty_graph(workers, create_using=nx.DiGraph)
         graph.add_edges_from((i, (i + hop) % workers) for i in range(workers) for hop in hops)

@@ -1,13 +1,17 @@
 """Random directed graph: everyone sends to the same number of others, drawn at random."""
 
-from typing import Annotated, Any, ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
 import numpy as np
 from pydantic import Field
 
 from desim.errors import ScenarioError
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class DirectedRandom(Topology):
@@ -31,6 +35,8 @@ class DirectedRandom(Topology):
         Raises:
             ScenarioError: there are not so many others to send to.
         """
+        import networkx as nx
+
         if self.degree >= workers:
             raise ScenarioError(
                 f"network.topology.degree = {self.degree}: must be less than the {workers} workers"

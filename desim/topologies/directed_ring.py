@@ -1,11 +1,15 @@
 """Directed ring: every worker sends to the next one only."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class DirectedRing(Topology):
@@ -15,6 +19,8 @@ class DirectedRing(Topology):
 
     def draw(self, workers: int, random: np.random.Generator) -> nx.DiGraph:
         """The directed cycle on all workers."""
+        import networkx as nx
+
         graph = nx.cycle_graph(workers, create_using=nx.DiGraph)
         graph.remove_edges_from(list(nx.selfloop_edges(graph)))
         return graph

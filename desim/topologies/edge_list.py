@@ -1,13 +1,17 @@
 """Edge list: a graph read from a file."""
 
-from pathlib import Path
-from typing import ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from desim.errors import ScenarioError
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class EdgeList(Topology):
@@ -30,6 +34,8 @@ class EdgeList(Topology):
         Raises:
             ScenarioError: the file is missing, has a bad line, or names a worker that isn't there.
         """
+        import networkx as nx
+
         key = f"network.topology.file = {self.file!r}"
         try:
             lines = Path(self.file).read_text(encoding="utf-8").splitlines()

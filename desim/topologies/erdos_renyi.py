@@ -1,12 +1,16 @@
 """Erdos-Renyi graph: every edge exists with probability p."""
 
-from typing import Annotated, Any, ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
 import numpy as np
 from pydantic import Field
 
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class ErdosRenyi(Topology):
@@ -24,4 +28,6 @@ class ErdosRenyi(Topology):
 
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """One G(n, p), in time proportional to its edges."""
+        import networkx as nx
+
         return nx.fast_gnp_random_graph(workers, self.p, seed=random)

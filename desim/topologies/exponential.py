@@ -1,11 +1,15 @@
 """Exponential graph: links over distances 1, 2, 4, 8, ..."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Exponential(Topology):
@@ -19,5 +23,7 @@ class Exponential(Topology):
 
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """The graph with about 2 log2(n) neighbours per worker."""
+        import networkx as nx
+
         hops = [2**k for k in range(max(1, (workers - 1).bit_length())) if 2**k < workers]
         return nx.circulant_graph(workers, hops)

@@ -1,14 +1,18 @@
 """Random regular graph: everyone has the same number of neighbours."""
 
-from random import Random
-from typing import Annotated, Any, ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from random import Random
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
 import numpy as np
 from pydantic import Field
 
 from desim.errors import ScenarioError
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class RandomRegular(Topology):
@@ -30,6 +34,8 @@ class RandomRegular(Topology):
         Raises:
             ScenarioError: there is no such graph on so many workers.
         """
+        import networkx as nx
+
         if self.degree >= workers or self.degree * workers % 2:
             raise ScenarioError(
                 f"network.topology.degree = {self.degree}: must be less than the {workers} workers,"

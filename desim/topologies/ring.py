@@ -1,11 +1,15 @@
 """Ring: every worker has two neighbours."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Ring(Topology):
@@ -15,6 +19,8 @@ class Ring(Topology):
 
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """The cycle on all workers."""
+        import networkx as nx
+
         graph = nx.cycle_graph(workers)
         graph.remove_edges_from(list(nx.selfloop_edges(graph)))
         return graph

@@ -1,11 +1,15 @@
 """Star: worker 0 is linked to all others."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Star(Topology):
@@ -15,4 +19,6 @@ class Star(Topology):
 
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """The star with its centre at worker 0."""
+        import networkx as nx
+
         return nx.star_graph(workers - 1)

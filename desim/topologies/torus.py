@@ -1,13 +1,17 @@
 """Torus: a grid whose opposite sides are joined."""
 
-from typing import Annotated, Any, ClassVar
+from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
 import numpy as np
 from pydantic import Field
 
 from desim.errors import ScenarioError
 from desim.topologies.base import Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Torus(Topology):
@@ -28,6 +32,8 @@ class Torus(Topology):
         Raises:
             ScenarioError: the workers don't fill a grid of at least 2 x 2.
         """
+        import networkx as nx
+
         rows = self.rows or max(
             (r for r in range(1, int(workers**0.5) + 1) if workers % r == 0), default=1
         )

@@ -9,10 +9,9 @@ from desim.algorithms.base import Algorithm
 from desim.clock.fleet import Fleet
 from desim.errors import ScenarioError
 from desim.metrics.base import Metric
-from desim.scenario.scenario import Scenario
+from desim.scenario.scenario import Scenario, prepared
 from desim.scenario.stopping import measured
 from desim.streams import Streams
-from desim.studies.study import prepared
 from desim.tuning.grid import Grid
 from desim.tuning.objective import Objective
 

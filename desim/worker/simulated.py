@@ -1,11 +1,12 @@
 """A worker on the clock and the tape: the only place where the two planes meet."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from math import floor, isinf
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import simpy
-from torch import Tensor
 
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
@@ -15,6 +16,9 @@ from desim.worker.message import Message
 from desim.worker.messenger import Messenger
 from desim.worker.protocol import Waiting, Worker
 from desim.worker.shared import Machine, Shared
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SimulatedWorker(Messenger, Worker):

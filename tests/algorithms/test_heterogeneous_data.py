@@ -137,7 +137,7 @@ def test_every_worker_ends_at_the_exact_optimum_where_dsgd_does_not(method):
 class Same(Partition):
     """Everyone holds the first samples."""
 
-    def deal(self, targets, workers, samples_per_worker, random):
+    def assign(self, targets, workers, samples_per_worker, random):
         return [np.arange(samples_per_worker)] * workers
 
 

@@ -29,7 +29,8 @@ import torch
 from builders import setting, speeds
 
 from desim.engine.simulation import Simulation
-from desim.tensors.models.quadratic import Point, QuadraticModel
+from desim.tensors.models._point import Point
+from desim.tensors.models.quadratic import QuadraticModel
 from desim.tensors.partitions.base import Partition
 from desim.tensors.problem import Problem
 
@@ -49,7 +50,7 @@ class TwoCurvatures(QuadraticModel):
 class Same(Partition):
     """Everyone holds the same samples."""
 
-    def deal(self, targets, workers, samples_per_worker, random):
+    def assign(self, targets, workers, samples_per_worker, random):
         return [np.arange(samples_per_worker)] * workers
 
 

@@ -61,7 +61,7 @@ class GivenGraph(Topology):
 class InFileOrder(Partition):
     """Worker j owns rows 200 j to 200 j + 199."""
 
-    def deal(
+    def assign(
         self,
         targets: npt.NDArray[np.float64],
         workers: int,

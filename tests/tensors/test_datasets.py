@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from builders import examples, label
 from data_files import WRITERS
+from sklearn.datasets import load_digits
 
+from desim.tensors.datasets import digits
 from desim.tensors.datasets.base import Data, Dataset
-from desim.tensors.datasets.digits import Digits
+from desim.tensors.datasets.digits import Digits, _read
 from desim.tensors.datasets.quadratic import Quadratic
 
 
@@ -97,3 +99,11 @@ def test_arrays_of_ones_own_are_a_data_set(y, outputs):
     dataset = Dataset.parse(Data(x, y, x[:1], y[:1]))
     assert dataset.shape().inputs == (3, 2)
     assert dataset.shape().outputs == outputs
+
+
+def test_digits_are_scikit_learns(monkeypatch):
+    """Read from its file, or, where that is somewhere else, by itself."""
+    images, labels = load_digits(return_X_y=True)
+    for found in (_read(), (monkeypatch.setattr(digits, "find_spec", lambda _: None), _read())[1]):
+        np.testing.assert_array_equal(found[0], images)
+        np.testing.assert_array_equal(found[1], labels)

@@ -6,10 +6,11 @@ import torch
 from builders import examples, fitting, label, problem
 from torch import nn
 
-from desim.errors import ScenarioError
+from desim.errors import ModelError, ScenarioError
 from desim.streams import Streams
 from desim.tensors.datasets.base import Data, Shape
 from desim.tensors.models.base import Model
+from desim.tensors.models.mlp import MLP
 from desim.tensors.problem import Problem
 
 
@@ -143,3 +144,51 @@ def test_a_given_module_is_copied_and_a_function_is_called_anew():
 def test_models_have_the_type_asked_for(dtype, expected):
     module = digits("softmax", dtype=dtype).module(Streams(0))
     assert {p.dtype for p in module.parameters()} == {expected}
+
+
+@pytest.mark.parametrize("shape", [Shape((5,), 2), Shape((2, 3), 2), Shape((3, 9, 8), 2)], ids=str)
+@pytest.mark.parametrize("model", examples("models"), ids=label)
+def test_sizes_that_a_model_states_are_those_of_its_module(model, shape):
+    try:
+        module = model.build(shape)
+    except ScenarioError:
+        return  # the models of images
+    known = model.parameter_sizes(shape)
+    assert known in (None, tuple(p.numel() for p in module.parameters()))
+
+
+def test_a_class_that_builds_something_else_is_asked_for_a_module():
+    class Wider(MLP):
+        def build(self, shape):
+            return nn.Linear(shape.inputs[0], 7)
+
+    class Same(MLP):
+        """Inherits how it is built, and so its sizes."""
+
+    given = {"dataset": "digits", "samples_per_worker": 20}
+    assert Problem(model=Wider(hidden=(3,)), **given).layers(Streams(0)) == (64 * 7, 7)
+    assert Problem(model=Same(hidden=(3,)), **given).layers(Streams(0)) == (192, 3, 30, 10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"loss": lambda outputs, targets: outputs.nonsense}, "nonsense"),
+        ({"model": lambda: nn.Linear(3, 10)}, "3"),
+    ],
+    ids=["loss", "model"],
+)
+def test_what_cannot_be_known_without_building_is_built_by_a_check(changes, told):
+    given = {"dataset": "digits", "samples_per_worker": 20, "model": {"kind": "mlp", "hidden": [3]}}
+    fits = Problem(**given)
+    assert [len(shard) for shard in fits.shards(4, Streams(0))] == [20] * 4
+    assert all(
+        (one == other).all()
+        for one, other in zip(
+            fits.shards(4, Streams(0)),
+            fits.assign(fits.dataset.load(), 4, Streams(0)),
+            strict=True,
+        )
+    )
+    with pytest.raises((ModelError, ScenarioError), match=told):
+        Problem(**(given | changes)).shards(4, Streams(0))

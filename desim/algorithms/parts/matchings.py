@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linprog, minimize_scalar
 
 from desim.streams import Streams
 from desim.topologies.base import Graph
@@ -148,6 +147,8 @@ def best_probabilities(matchings: Matchings, budget: float) -> Floats:
     Returns:
         p, shape (matchings,); its lambda_2 is the optimum but for a relative 1e-4.
     """
+    from scipy.optimize import linprog
+
     # In units of the budget, and of lambda_2 with equal probabilities: solvers have absolute
     # tolerances.
     count, most = matchings.count, 1.0 / budget
@@ -205,6 +206,8 @@ def mixing_step(matchings: Matchings, p: Floats) -> tuple[float, float]:
     Returns:
         a, and rho(a).
     """
+    from scipy.optimize import minimize_scalar
+
     mean = matchings.laplacian(p)
     square = mean @ mean + 2.0 * matchings.laplacian(p * (1.0 - p))
     identity = np.eye(matchings.workers) - 1.0 / matchings.workers

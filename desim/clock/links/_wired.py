@@ -165,7 +165,7 @@ class Wired(Profiled, LinkModel):
         return super(Wired, self.resolved()).table()
 
     def losses(self) -> tuple[float, float]:
-        """As given."""
+        """The fields `loss` and `resend_after_s`."""
         whole = self.resolved()
         return whole.loss or 0.0, whole.resend_after_s or 1.0
 

@@ -41,7 +41,7 @@ class SharedMedium(LinkModel):
         ]
 
     def losses(self) -> tuple[float, float]:
-        """As given."""
+        """The fields `loss` and `resend_after_s`."""
         return self.loss, self.resend_after_s
 
     def times_s(self, deployment: Deployment, size_bits: int) -> tuple[float, float]:

@@ -1,8 +1,12 @@
 """Rows cut into buckets that have a scale each."""
 
-from math import ceil
+from __future__ import annotations
 
-from torch import Tensor
+from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def count(parameters: int, bucket: int | None) -> int:

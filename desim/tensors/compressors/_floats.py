@@ -1,10 +1,19 @@
 """Numbers that travel as floats: single ones, and the scales that others are multiples of."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from desim.tensors.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 #: The largest scale: below the largest 32-bit float by so much that scale / s * s can't overflow.
-MOST = torch.finfo(torch.float32).max * (1 - 2.0**-22)
+MOST = float(np.finfo(np.float32).max) * (1 - 2.0**-22)
 #: Scales below it are sent as zero: s / scale doesn't overflow for s up to 2^16.
 _LEAST = 2.0**-100
 

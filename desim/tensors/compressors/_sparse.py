@@ -1,16 +1,20 @@
 """Sparse messages: k numbers of d, and where they stand."""
 
-from typing import Annotated, Self
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Sparse(Compressor):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from desim.schema.registry import Member
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 Error = Literal["none", "bounded", "relative"]
 
@@ -148,7 +151,7 @@ class Compressor(Member):
         self,
         data: bytes,
         parameters: int,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         uniform: Tensor | None = None,
     ) -> Tensor:
         """What arrives, shape (parameters,): what `__call__` gives, bit for bit.
@@ -156,13 +159,14 @@ class Compressor(Member):
         Args:
             data: a message of `encode`.
             parameters: the model's size.
-            dtype: float32 or float64, as the model was.
+            dtype: float32 or float64, as the model was; left out, float32.
             uniform: the random numbers that `encode` was given, where `shares_seed`.
 
         Raises:
             ValueError: the message is too short or too long.
         """
         message = Reader(data)
+        dtype = dtype or torch.float32
         x = self.read(message, parameters, dtype, None if uniform is None else uniform.cpu())
         message.end()
         return x

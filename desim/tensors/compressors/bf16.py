@@ -6,14 +6,17 @@ It has float32's range, so that nothing overflows, and a relative error of 2^-8 
 (`none` with 16 bits) has 2^-11.
 """
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class BFloat16(Compressor):

@@ -5,16 +5,20 @@ number plus one, and for each its distance from the last one, its sign and its l
 in Elias' omega code, whose length is l(1) = 1, l(k) = l(floor(log2 k)) + floor(log2 k) + 1.
 """
 
+from __future__ import annotations
+
 from math import ceil, log, log2, sqrt
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from desim.tensors.compressors import _buckets as buckets
 from desim.tensors.compressors.low_precision import LowPrecision
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Integers, Reader, Writer, elias_bits
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class EliasQSGD(LowPrecision):

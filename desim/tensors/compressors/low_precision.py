@@ -6,17 +6,21 @@ with the 2-norm or the max-norm, of the whole vector or of each bucket. Unbiased
 E||Q(x) - x||^2 <= (tau - 1) ||x||^2,  tau = 1 + min(d / s^2, sqrt(d) / s).
 """
 
-from math import ceil, log2, sqrt
-from typing import Annotated, Any, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from math import ceil, log2, sqrt
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
 from desim.tensors.compressors import _buckets as buckets
 from desim.tensors.compressors._floats import inverse, scales
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class LowPrecision(Compressor):

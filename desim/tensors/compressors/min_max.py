@@ -6,16 +6,21 @@ with the middle m and the range r of the numbers of a bucket: the nearest of 2^b
 levels from the least number to the largest. No error is above r / (2 n).
 """
 
-from typing import Annotated, Any, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
 from pydantic import Field
-from torch import Tensor
 
 from desim.tensors.compressors import _buckets as buckets
 from desim.tensors.compressors._floats import MOST
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 #: Ranges below it are sent as zero: every number arrives as the middle.
 _LEAST = 2.0**-100

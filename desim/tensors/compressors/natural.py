@@ -5,14 +5,18 @@ Q(x)_k = sign(x_k) 2^a (1 + b_k),  |x_k| = 2^a (1 + m),  b_k = 1 with probabilit
 Unbiased; E||Q(x) - x||^2 <= ||x||^2 / 8. Only the sign and the exponent of a 32-bit float are sent.
 """
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 _MANTISSA = 23  # bits of it in a 32-bit float
 _MOST = 2.0**127

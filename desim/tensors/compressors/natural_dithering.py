@@ -6,23 +6,25 @@ where y_k is one of the two levels beside |x_k| / ||x||, drawn so that the mean 
 2-norm or the max-norm of the vector. Unbiased.
 """
 
+from __future__ import annotations
+
 from math import ceil, log2, sqrt
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from desim.tensors.compressors._floats import inverse, scales
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
 
-#: The bits of a float without its sign and mantissa: the power of two below.
-_EXPONENTS = {
-    torch.float32: (torch.int32, 0x7F800000),
-    torch.float64: (torch.int64, 0x7FF0000000000000),
-}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+#: The bits of a float of so many without its sign and mantissa: the power of two below.
+_EXPONENTS = {32: 0x7F800000, 64: 0x7FF0000000000000}
 
 
 class NaturalDithering(Compressor):
@@ -69,7 +71,8 @@ class NaturalDithering(Compressor):
         assert uniform is not None
         norm = scales(rows, self.norm)
         shares = rows * inverse(norm)
-        integer, mask = _EXPONENTS[rows.dtype]
+        integer = torch.int32 if rows.dtype == torch.float32 else torch.int64
+        mask = _EXPONENTS[torch.iinfo(integer).bits]
         # The distance from one level to the next above.
         steps = shares.view(integer).bitwise_and(mask).view(rows.dtype).clamp_(min=self._least)
         levels = uniform.add_(shares.div_(steps)).floor_()

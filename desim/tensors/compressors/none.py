@@ -1,15 +1,16 @@
 """No compression: every number is sent as a float."""
 
-from typing import Any, ClassVar, Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
 
-_TYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NoCompressor(Compressor):
@@ -28,13 +29,17 @@ class NoCompressor(Compressor):
 
     bits: Literal[16, 32, 64] = 32
 
+    @property
+    def _type(self) -> torch.dtype:
+        return {16: torch.float16, 32: torch.float32, 64: torch.float64}[self.bits]
+
     def size_bits(self, parameters: int) -> int:
         """bits * d."""
         return self.bits * parameters
 
     def error_bound(self, parameters: int) -> float:
         """The square of half a unit in the last place, relative."""
-        return float(torch.finfo(_TYPES[self.bits]).eps / 2) ** 2
+        return float(torch.finfo(self._type).eps / 2) ** 2
 
     def exact_for(self, dtype: torch.dtype) -> bool:
         """Whether numbers of this type arrive unchanged."""
@@ -42,11 +47,11 @@ class NoCompressor(Compressor):
 
     def __call__(self, rows: Tensor, *, uniform: Tensor | None) -> Tensor:
         """The rows, rounded to the nearest float of this width."""
-        return narrowed(rows, _TYPES[self.bits]).to(rows.dtype)
+        return narrowed(rows, self._type).to(rows.dtype)
 
     def write(self, x: Tensor, uniform: Tensor | None, message: Writer) -> None:
         """The floats."""
-        message.floats(narrowed(x, _TYPES[self.bits]), self.bits)
+        message.floats(narrowed(x, self._type), self.bits)
 
     def read(
         self, message: Reader, parameters: int, dtype: torch.dtype, uniform: Tensor | None

@@ -6,16 +6,20 @@ as practical codes do (TernGrad, Wen et al. 2017; ChocoSGD, Koloskova et al. 202
 numbers and k are then those of a layer, and each costs its bits anew.
 """
 
-from itertools import accumulate, pairwise
-from typing import Any, ClassVar
+from __future__ import annotations
 
-import torch
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
+
 from pydantic import PrivateAttr
-from torch import Tensor
 
 from desim.tensors.compressors._wrapper import Wrapper
 from desim.tensors.compressors.base import Compressor
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class PerLayer(Wrapper):

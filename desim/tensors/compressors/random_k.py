@@ -6,15 +6,19 @@ Unbiased; E||Q(x) - x||^2 = (d / k - 1) ||x||^2. Without the factor d / k it is 
 error is (1 - k / d) ||x||^2.
 """
 
-from typing import Any, ClassVar, Self
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
 from pydantic import model_validator
-from torch import Tensor
 
 from desim.tensors.compressors._sparse import Sparse, largest, taken
 from desim.tensors.compressors.base import Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class RandomK(Sparse):

@@ -6,15 +6,19 @@ The released code of QuanTimed-DSGD uses this form (grid = 10^-s). The error doe
 E||Q(x) - x||^2 <= d grid^2 / 4, the paper's assumption of a bounded quantizer.
 """
 
-from math import ceil, log2
-from typing import Annotated, Any, ClassVar, Self
+from __future__ import annotations
 
-import torch
+from math import ceil, log2
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class RandomRounding(Compressor):

@@ -6,15 +6,19 @@ Q(x)_k = (||x||_1 / d) sign(x_k),  sign(0) = 1,
 or with `error-feedback`, and for each layer on its own.
 """
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from desim.tensors.compressors import _buckets as buckets
 from desim.tensors.compressors._floats import narrowed
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 _PART = 1024  # numbers
 

@@ -6,14 +6,17 @@ Q(x)_k = M with probability (1 + x_k / M) / 2, else -M,  M = max_k |x_k|.
 Unbiased; E||Q(x) - x||^2 = d M^2 - ||x||^2.
 """
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from desim.tensors.compressors._floats import inverse, scales
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class StochasticSign(Compressor):

@@ -6,16 +6,21 @@ Unbiased; E||Q(x) - x||^2 = sum_k |x_k| (M - |x_k|). The paper does it for each 
 see `per-layer`.
 """
 
+from __future__ import annotations
+
 from math import ceil, sqrt
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from desim.tensors.compressors._floats import inverse, scales
 from desim.tensors.compressors.base import Compressor, Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 _POWERS = 3 ** np.arange(4, -1, -1)
 

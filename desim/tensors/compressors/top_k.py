@@ -6,14 +6,17 @@ Biased; ||Q(x) - x||^2 <= (1 - k / d) ||x||^2. It is meant for differences (CHOC
 `error-feedback`.
 """
 
-from typing import Any, ClassVar
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from desim.tensors.compressors._sparse import Sparse, largest, taken
 from desim.tensors.compressors.base import Error
+from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TopK(Sparse):

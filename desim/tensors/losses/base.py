@@ -1,13 +1,16 @@
 """What a loss is."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from desim.schema.registry import Member
+from desim.tensors.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Loss(Member):
@@ -32,7 +35,7 @@ class Loss(Member):
         return None
 
     @classmethod
-    def from_object(cls, value: object) -> "Loss | None":
+    def from_object(cls, value: object) -> Loss | None:
         """A loss made of a function."""
         return GivenLoss(function=value) if callable(value) else None
 
@@ -44,11 +47,12 @@ class GivenLoss(Loss):
         function: (outputs, targets) -> losses (batch,).
     """
 
-    function: Callable[[Tensor, Tensor], Tensor]
+    function: Callable[..., Any]
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The function's values."""
-        return self.function(outputs, targets)
+        losses: Tensor = self.function(outputs, targets)
+        return losses
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """The largest output names the class, where targets are classes."""

@@ -6,12 +6,15 @@ The released code of QuanTimed-DSGD's authors trains with this loss: each output
 its own, and no softmax ties them together.
 """
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch.nn.functional as F  # noqa: N812  (torch's own convention)
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
+from desim.tensors.lazy import nn
 from desim.tensors.losses.base import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class BinaryCrossEntropy(Loss):
@@ -23,7 +26,7 @@ class BinaryCrossEntropy(Loss):
         """Losses (batch,) of outputs (batch, classes) before the sigmoid, and classes (batch,)."""
         # softplus(x) = -log(1 - sigmoid(x)), and -log sigmoid(x) = softplus(x) - x.
         chosen = outputs.gather(-1, targets[..., None]).squeeze(-1)
-        return F.softplus(outputs).sum(-1) - chosen
+        return nn.functional.softplus(outputs).sum(-1) - chosen
 
     def gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """weights * (sigmoid(outputs) - onehot(targets))."""

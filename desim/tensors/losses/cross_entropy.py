@@ -1,11 +1,14 @@
 """Cross-entropy: -log softmax(outputs)[target]."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch.nn.functional as F  # noqa: N812  (torch's own convention)
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
+from desim.tensors.lazy import nn
 from desim.tensors.losses.base import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class CrossEntropy(Loss):
@@ -15,7 +18,7 @@ class CrossEntropy(Loss):
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses (batch,) of outputs (batch, classes) and classes (batch,)."""
-        return F.cross_entropy(outputs, targets, reduction="none")
+        return nn.functional.cross_entropy(outputs, targets, reduction="none")
 
     def gradient(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """weights * (softmax(outputs) - onehot(targets))."""

@@ -1,10 +1,13 @@
 """Half the squared error: (1/2) ||outputs - targets||^2."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from desim.tensors.losses.base import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class HalfSquared(Loss):

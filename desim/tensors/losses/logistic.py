@@ -1,11 +1,14 @@
 """Logistic loss: binary cross-entropy of one output."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-import torch.nn.functional as F  # noqa: N812  (torch's own convention)
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
+from desim.tensors.lazy import nn
 from desim.tensors.losses.base import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Logistic(Loss):
@@ -15,7 +18,7 @@ class Logistic(Loss):
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses (batch,) of outputs (batch,) and classes (batch,)."""
-        return F.binary_cross_entropy_with_logits(
+        return nn.functional.binary_cross_entropy_with_logits(
             outputs, targets.to(outputs.dtype), reduction="none"
         )
 

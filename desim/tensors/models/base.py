@@ -1,14 +1,15 @@
 """What a model is."""
 
+from __future__ import annotations
+
 import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from torch import nn
-
 from desim.schema.registry import Member
 from desim.tensors.datasets.base import Shape
+from desim.tensors.lazy import nn
 
 
 class Model(Member):
@@ -28,8 +29,16 @@ class Model(Member):
         Called with torch's generator seeded by the trial.
         """
 
+    def parameter_sizes(self, shape: Shape) -> tuple[int, ...] | None:
+        """How many numbers each parameter tensor of `build` has, in their order.
+
+        None where only a module that was built can tell. A class that overrides `build` without
+        this is asked for a module.
+        """
+        return None
+
     @classmethod
-    def from_object(cls, value: object) -> "Model | None":
+    def from_object(cls, value: object) -> Model | None:
         """A model made of a module, or of a function that returns one."""
         return GivenModel(module=value) if callable(value) else None
 
@@ -42,11 +51,14 @@ class GivenModel(Model):
             without arguments that returns one, called anew for every seed.
     """
 
-    module: nn.Module | Callable[[], nn.Module]
+    module: Callable[..., Any]
 
     def build(self, shape: Shape) -> nn.Module:
         """A copy of the module, or a new one."""
-        return copy.deepcopy(self.module) if isinstance(self.module, nn.Module) else self.module()
+        made: nn.Module = (
+            copy.deepcopy(self.module) if isinstance(self.module, nn.Module) else self.module()
+        )
+        return made
 
     def table(self) -> dict[str, Any]:
         """A description: a module can't stand in a scenario file."""

@@ -1,12 +1,14 @@
 """A small convolutional network in the manner of LeNet-5 (LeCun et al. 1998)."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
-from torch import nn
 
 from desim.tensors.datasets.base import Shape
+from desim.tensors.lazy import nn
 from desim.tensors.models._images import image_shape
 from desim.tensors.models.base import Model
 

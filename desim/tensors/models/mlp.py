@@ -1,16 +1,16 @@
 """Multi-layer perceptron: fully connected layers with an activation between them."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
-from torch import nn
 
 from desim.tensors.datasets.base import Shape
+from desim.tensors.lazy import nn
 from desim.tensors.models.base import Model
-
-_ACTIVATIONS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 Width = Annotated[int, Field(ge=1, strict=True)]
 Range = Annotated[float, Field(gt=0)]
@@ -49,9 +49,10 @@ class MLP(Model):
 
     def build(self, shape: Shape) -> nn.Module:
         """Linear layers with the activation after each but the last."""
+        activation = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}[self.activation]
         layers: list[nn.Module] = [nn.Flatten()] if len(shape.inputs) > 1 else []
         for inputs, outputs in pairwise((prod(shape.inputs), *self.hidden)):
-            layers += [nn.Linear(inputs, outputs), _ACTIVATIONS[self.activation]()]
+            layers += [nn.Linear(inputs, outputs), activation()]
         layers.append(nn.Linear(self.hidden[-1], shape.outputs))
         if self.init_range is not None:
             linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
@@ -61,3 +62,8 @@ class MLP(Model):
                 for parameter in layer.parameters():
                     nn.init.uniform_(parameter, -bound, bound)
         return nn.Sequential(*layers)
+
+    def parameter_sizes(self, shape: Shape) -> tuple[int, ...]:
+        """Weights and biases of each layer."""
+        widths = pairwise((prod(shape.inputs), *self.hidden, shape.outputs))
+        return tuple(size for before, after in widths for size in (before * after, after))

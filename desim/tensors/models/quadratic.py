@@ -1,32 +1,14 @@
 """A point: with the quadratic data set and loss, a strongly convex problem with known optimum."""
 
+from __future__ import annotations
+
 from typing import Annotated, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from desim.tensors.datasets.base import Shape
+from desim.tensors.lazy import nn, torch
 from desim.tensors.models.base import Model
-
-
-class Point(nn.Module):
-    """A point x; forward(theta) = sqrt(h) * (x - theta).
-
-    Args:
-        curvatures: h, shape (dimension,).
-    """
-
-    roots: Tensor
-
-    def __init__(self, curvatures: Tensor) -> None:
-        super().__init__()
-        self.x = nn.Parameter(torch.zeros_like(curvatures))
-        self.register_buffer("roots", curvatures.sqrt())
-
-    def forward(self, theta: Tensor) -> Tensor:
-        """The scaled distance (batch, dimension) from each theta (batch, dimension)."""
-        return self.roots * (self.x - theta)
 
 
 class QuadraticModel(Model):
@@ -43,5 +25,11 @@ class QuadraticModel(Model):
 
     def build(self, shape: Shape) -> nn.Module:
         """The point at the origin."""
+        from desim.tensors.models._point import Point
+
         exponents = torch.linspace(-1, 0, shape.outputs, dtype=torch.float64)
         return Point(self.condition**exponents)
+
+    def parameter_sizes(self, shape: Shape) -> tuple[int, ...]:
+        """x."""
+        return (shape.outputs,)

@@ -7,13 +7,14 @@ GroupNorm (Wu, He 2018, arXiv 1803.08494) stands for BatchNorm, whose running st
 meaning when models are averaged and whose gradient mixes the samples of a batch.
 """
 
+from __future__ import annotations
+
 from typing import Annotated, Any, ClassVar, Self
 
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
 
 from desim.tensors.datasets.base import Shape
+from desim.tensors.lazy import nn
 from desim.tensors.models._images import image_shape
 from desim.tensors.models.base import Model
 
@@ -48,6 +49,8 @@ class ResNet(Model):
         Raises:
             ScenarioError: the inputs are no images of at least 4 x 4 pixels.
         """
+        from desim.tensors.models._residual import Residual
+
         before, _, _ = image_shape(self.kind, shape, 4)
         layers: list[nn.Module] = [
             nn.Conv2d(before, self.channels, 3, padding=1, bias=False),
@@ -62,30 +65,3 @@ class ResNet(Model):
                 width = self.channels << stage
         layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, shape.outputs)]
         return nn.Sequential(*layers)
-
-
-class Residual(nn.Module):
-    """relu(x' + norm(conv(relu(norm(conv(x)))))), x' = x or, where the shape changes, a 1 x 1
-    convolution of it.
-
-    Args:
-        before, after: channels.
-        stride: of the first convolution.
-        groups: of the normalisations.
-    """
-
-    def __init__(self, before: int, after: int, stride: int, groups: int) -> None:
-        super().__init__()
-        self.path = nn.Sequential(
-            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
-            nn.GroupNorm(groups, after),
-            nn.ReLU(),
-            nn.Conv2d(after, after, 3, padding=1, bias=False),
-            nn.GroupNorm(groups, after),
-        )
-        same = before == after and stride == 1
-        self.short = nn.Identity() if same else nn.Conv2d(before, after, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (batch, before, h, w) to (batch, after, h / stride, w / stride)."""
-        return torch.relu(self.short(x) + self.path(x))

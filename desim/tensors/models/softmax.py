@@ -1,11 +1,12 @@
 """Softmax regression: one linear layer and cross-entropy."""
 
+from __future__ import annotations
+
 from math import prod
 from typing import ClassVar
 
-from torch import nn
-
 from desim.tensors.datasets.base import Shape
+from desim.tensors.lazy import nn
 from desim.tensors.models.base import Model
 
 
@@ -20,3 +21,7 @@ class Softmax(Model):
         for parameter in linear.parameters():
             nn.init.zeros_(parameter)
         return nn.Sequential(nn.Flatten(), linear) if len(shape.inputs) > 1 else linear
+
+    def parameter_sizes(self, shape: Shape) -> tuple[int, ...]:
+        """Weights and biases."""
+        return prod(shape.inputs) * shape.outputs, shape.outputs

@@ -1,0 +1,5 @@
+"""`python -m desim`: the command line."""
+
+from desim.cli.main import main
+
+main()
