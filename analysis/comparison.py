@@ -1,4 +1,4 @@
-"""How much faster is one algorithm than another? A function of the target loss, with intervals."""
+"""How much faster is one algorithm than another? A function of the target, with intervals."""
 
 from typing import Any
 
@@ -8,16 +8,23 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from desim.analysis.errors import ResultsError
-from desim.analysis.results import at_point, sweep_points
+from desim.analysis.metrics import aimed
+from desim.analysis.results import at_point, sweep_keys, sweep_points
 from desim.analysis.targets import bits_to_target, target_grid, time_to_target
+from desim.schema.results import ResultsSchema
 
 CONFIDENCE = 0.95
 
 
 def compare(
-    metrics: pd.DataFrame, targets: ArrayLike | None = None, baseline: str | None = None
+    metrics: pd.DataFrame,
+    schema: ResultsSchema,
+    targets: ArrayLike | None = None,
+    *,
+    metric: str | None = None,
+    baseline: str | None = None,
 ) -> pd.DataFrame:
-    """Time to target, bits to target and speedup over the baseline, for each target loss.
+    """Time to target, bits to target and speedup over the baseline, for each target.
 
     The speedup is the geometric mean over seeds of (time of the baseline) / (time of the
     algorithm), paired by seed and sweep point: the same seed means the same graph, data and
@@ -28,37 +35,43 @@ def compare(
 
     Args:
         metrics: from `load`, or a part of it.
-        targets: training losses; None for `target_grid(metrics)`.
+        schema: from `load_schema`.
+        targets: values of the metric; None for those of `target_grid`.
+        metric: its name, such as `test-accuracy`; None for the one that the results are about.
         baseline: label of an algorithm; None for the first in the table, which is the first in
             the scenario.
 
     Returns:
-        One row per sweep point, target and algorithm: the sweep keys, `target_loss, algorithm,
-        baseline, seeds, reached` (seeds that reached the target), `time_s, time_low_s,
-        time_high_s` and `bits, bits_low, bits_high` (mean, least and most over the seeds that
-        reached it), `speedup, speedup_low, speedup_high` (95 % interval, NaN with fewer than two
-        pairs) and `pairs` (seeds in which both reached it).
+        One row per sweep point, target and algorithm: the sweep keys, `metric` (its column),
+        `target, algorithm, baseline, seeds, reached` (seeds that reached the target), `time_s,
+        time_low_s, time_high_s` and `bits, bits_low, bits_high` (mean, least and most over the
+        seeds that reached it), `speedup, speedup_low, speedup_high` (95 % interval, NaN with fewer
+        than two pairs) and `pairs` (seeds in which both reached it).
 
     Raises:
-        ResultsError: no algorithm has the label `baseline`.
+        ResultsError: no algorithm has the label `baseline`; a metric that isn't measured here, or
+            has no good direction.
     """
+    column = aimed(schema, metric)
     labels = list(metrics["algorithm"].unique())
     reference = labels[0] if baseline is None else baseline
     if reference not in labels:
         raise ResultsError(f"baseline = {reference!r}: must be one of {', '.join(labels)}")
-    wanted = target_grid(metrics) if targets is None else np.atleast_1d(np.asarray(targets, float))
+    grid = target_grid(metrics, schema, column.name) if targets is None else targets
+    wanted = np.atleast_1d(np.asarray(grid, dtype=float))
     frames = []
-    for number, point in enumerate(sweep_points(metrics)):
+    for number, point in enumerate(sweep_points(metrics, sweep_keys(metrics, schema))):
         rows = at_point(metrics, point)
-        times = time_to_target(rows, wanted)
-        bits = bits_to_target(rows, wanted)
+        times = time_to_target(rows, schema, wanted, column.name)
+        bits = bits_to_target(rows, schema, wanted, column.name)
         reference_s = _by_seed(times, reference, "time_s", len(wanted))
         for label in rows["algorithm"].unique():
             time_s = _by_seed(times, label, "time_s", len(wanted))
             sent = _by_seed(bits, label, "bits_sent", len(wanted))
             columns = {
                 **point,
-                "target_loss": wanted,
+                "metric": column.name,
+                "target": wanted,
                 "algorithm": label,
                 "baseline": reference,
                 "seeds": len(time_s),

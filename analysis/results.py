@@ -10,39 +10,33 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from desim.analysis.errors import ResultsError
+from desim.schema.results import ACTIVITIES, COMMANDS, TRIAL, FolderKind, ResultsSchema
 
-METRICS = (
-    "trial",
-    "algorithm",
-    "seed",
-    "time_s",
-    "round",
-    "steps",
-    "samples",
-    "bits_sent",
-    "train_loss",
-    "test_loss",
-    "test_accuracy",
-    "grad_norm_sq",
-    "consensus_error",
-)
-KINDS = ("compute", "wait", "send", "receive", "average", "compress", "down", "lose")
-_MANIFEST = (
-    "trial",
-    "algorithm",
-    "kind",
-    "seed",
-    "status",
-    "diverged_at_s",
-    "diverged",
-    "stalled",
-    "stopped_by",
-    "optimal_loss",
-    "time_s",
-    "workers",
-    "server",
-    "train",
-)
+
+def load_schema(folder: str | Path, kind: FolderKind | None = "run") -> ResultsSchema:
+    """What a results folder holds: its metrics, the keys of its sweep.
+
+    Args:
+        folder: what `desim run` wrote, or the command of another kind of folder.
+        kind: which kind it must be; None for any.
+
+    Raises:
+        ResultsError: the folder does not exist, has no results.json, or is of another kind.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        command = COMMANDS[kind or "run"]
+        raise ResultsError(f"{root}: no such folder; pass the one that `desim {command}` wrote")
+    try:
+        found = ResultsSchema.read(root)
+    except ValueError as error:
+        raise ResultsError(str(error)) from None
+    if kind is not None and found.kind != kind:
+        raise ResultsError(
+            f"{root}: holds what `desim {COMMANDS[found.kind]}` wrote; pass what `desim "
+            f"{COMMANDS[kind]}` wrote"
+        )
+    return found
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -56,11 +50,10 @@ def load(folder: str | Path) -> pd.DataFrame:
         sweep key, sorted by sweep point, algorithm in the order of the scenario, seed and time.
 
     Raises:
-        ResultsError: the folder does not exist or holds no finished trial.
+        ResultsError: it is no folder that `desim run` wrote, or holds no finished trial.
     """
     root = Path(folder)
-    finished = trials(root)
-    keys = sweep_keys(finished)
+    finished, keys = trials(root), sorted(load_schema(root).sweep)
     frames = []
     for row in finished.to_dict("records"):
         frame = pq.read_table(root / "trials" / row["trial"] / "metrics.parquet").to_pandas()
@@ -76,8 +69,7 @@ def trials(folder: str | Path) -> pd.DataFrame:
         folder: what `desim run` wrote.
 
     Returns:
-        Columns `trial, algorithm, kind, seed, status, diverged_at_s, diverged, stalled, stopped_by,
-        optimal_loss, time_s, workers, server, train` and the sweep keys, in the order of `load`.
+        The columns `desim.schema.results.TRIAL` and the sweep keys, in the order of `load`.
         `status` is "finished", "diverged" or "stalled" (it could not go on, for the reason in
         `stalled`). `diverged_at_s` is NaN for a trial that did not diverge, `diverged` missing
         unless it did so in a message that couldn't be sent, for the reason there, `stalled` missing
@@ -85,9 +77,10 @@ def trials(folder: str | Path) -> pd.DataFrame:
         whether there is one node more than `workers`, whose number that is in the timeline.
 
     Raises:
-        ResultsError: the folder does not exist or holds no finished trial.
+        ResultsError: it is no folder that `desim run` wrote, or holds no finished trial.
     """
     root = Path(folder)
+    keys = sorted(load_schema(root).sweep)
     labels = [label_of(entry) for entry in scenario(root).get("algorithms", [])]
     manifests = [json.loads(path.read_text()) for path in root.glob("trials/*/manifest.json")]
     if not manifests:
@@ -95,10 +88,9 @@ def trials(folder: str | Path) -> pd.DataFrame:
             f"{root}: holds no finished trial ({unfinished(root)} unfinished); a finished trial "
             f"has a manifest.json: call `desim run` again, it goes on where it stopped"
         )
-    keys = sorted({key for manifest in manifests for key in manifest["sweep"]})
     frame = pd.DataFrame(
         [
-            {name: manifest.get(name) for name in _MANIFEST}
+            {name: manifest.get(name) for name in TRIAL}
             | {key: _scalar(manifest["sweep"].get(key)) for key in keys}
             for manifest in manifests
         ]
@@ -129,10 +121,10 @@ def load_timeline(
     Args:
         folder: what `desim run` wrote.
         trial: name of a finished trial.
-        kinds: of `compute, wait, send, receive, average, compress, down, lose`; None for all.
-            `receive` and `lose` (a message that was lost) have one row per message, which is its
-            receiver's; `receive` may be by far the longest. `down` is a worker that is away. A
-            server has the number of workers as its own, and never computes.
+        kinds: of `desim.schema.results.ACTIVITIES`; None for all. `receive` and `drop` (a message
+            that was lost) have one row per message, which is its receiver's; `receive` may be by
+            far the longest. `down` is a worker that is away. A server has the number of workers as
+            its own, and never computes.
         workers: their numbers, a server's too; None for all.
         until_s: only what starts before this simulated time, in s; None for all.
         columns: of `worker, kind, start_s, end_s, step, peer, bits, samples`; None for all.
@@ -149,8 +141,8 @@ def load_timeline(
             f"trial {trial!r}: no finished trial of this name in {folder}; "
             f"`analysis.trials` lists those there are"
         )
-    if unknown := sorted(set(kinds or ()) - set(KINDS)):
-        raise ResultsError(f"kinds = {unknown}: a timeline knows only {', '.join(KINDS)}")
+    if unknown := sorted(set(kinds or ()) - set(ACTIVITIES)):
+        raise ResultsError(f"kinds = {unknown}: a timeline knows only {', '.join(ACTIVITIES)}")
     filters: list[tuple[str, str, object]] = []
     if kinds is not None:
         filters.append(("kind", "in", list(kinds)))
@@ -194,18 +186,15 @@ def scenario(folder: str | Path) -> dict[str, Any]:
     """The scenario of a results folder, as it was resolved.
 
     Raises:
-        ResultsError: the folder does not exist or is not a results folder.
+        ResultsError: it can't be read.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise ResultsError(f"{root}: no such folder; pass the one that `desim run` wrote")
-    path = root / "scenario.toml"
-    if not path.is_file():
+    path = Path(folder) / "scenario.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ResultsError(
-            f"{root}: has no scenario.toml, so it is no results folder; "
-            f"pass the one that `desim run` wrote"
-        )
-    return tomllib.loads(path.read_text())
+            f"{path}: can't be read ({error}); pass a folder that `desim run` or `desim tune` wrote"
+        ) from None
 
 
 def label_of(entry: Mapping[str, Any]) -> str:
@@ -219,17 +208,16 @@ def unfinished(folder: str | Path) -> int:
     return sum(not (home / "manifest.json").is_file() for home in homes)
 
 
-def sweep_keys(frame: pd.DataFrame) -> list[str]:
-    """The sweep's own columns in a table from `load` or `trials`."""
-    return [name for name in frame.columns if name not in {*METRICS, *_MANIFEST}]
+def sweep_keys(frame: pd.DataFrame, schema: ResultsSchema) -> list[str]:
+    """The sweep's keys that are columns of a table from `load`, `trials` or `curves`."""
+    return [key for key in sorted(schema.sweep) if key in frame]
 
 
-def sweep_points(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The points of the sweep, in the order of the table; one empty point if there is no sweep."""
-    keys = sweep_keys(frame)
+def sweep_points(frame: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The values that these columns have, in the order of the table; one empty point of none."""
     if not keys:
         return [{}]
-    return list(frame[keys].drop_duplicates().to_dict("records"))
+    return list(frame[list(keys)].drop_duplicates().to_dict("records"))
 
 
 def at_point(frame: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:

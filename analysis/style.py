@@ -3,24 +3,29 @@
 Colours are seaborn's colour-blind palette (Okabe and Ito's), from the eleventh algorithm on darker
 and from the twenty-first on paler; every algorithm also has its own dashes or its own marker, so
 that a figure reads in grey and at half the width of a page.
+
+matplotlib and seaborn are loaded when something is drawn, so that figures can be listed without.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
+
+from desim.schema.results import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 WIDTH_IN = 6.4
 DPI = 200
@@ -42,20 +47,27 @@ _LEGEND_IN = 0.8  # of a figure's height is the legend's: three rows
 
 
 @dataclass(frozen=True)
-class Look:
-    """How one algorithm is drawn, in every figure."""
+class LineStyle:
+    """How one algorithm is drawn, in every figure.
+
+    Attributes:
+        colour: red, green and blue, each from 0 to 1.
+        dashes, marker: as `Axes.plot` takes them.
+    """
 
     colour: tuple[float, float, float]
     dashes: Any
     marker: str
 
-    def line(self) -> dict[str, Any]:
+    def keywords(self) -> dict[str, Any]:
         """Keywords of `Axes.plot` for its curve."""
         return {"color": self.colour, "linestyle": self.dashes, "marker": self.marker}
 
 
-def looks(algorithms: Sequence[str]) -> dict[str, Look]:
-    """One look per algorithm, by its place in the scenario; the first thirty differ."""
+def line_styles(algorithms: Sequence[str]) -> dict[str, LineStyle]:
+    """One per algorithm, by its place in the scenario; the first thirty differ."""
+    import seaborn as sns
+
     palette = np.array(sns.color_palette("colorblind", 10))
     found = {}
     for n, label in enumerate(algorithms):
@@ -65,7 +77,7 @@ def looks(algorithms: Sequence[str]) -> dict[str, Look]:
         # Markers move on by 7, or a colour and its darker one would have the same; by most other
         # numbers, two of thirty would have the same dashes and the same marker.
         marker = _MARKERS[(n + 7 * turn) % len(_MARKERS)]
-        found[label] = Look((red, green, blue), _DASHES[n % len(_DASHES)], marker)
+        found[label] = LineStyle((red, green, blue), _DASHES[n % len(_DASHES)], marker)
     return found
 
 
@@ -77,6 +89,9 @@ def band_alpha(curves: int) -> float:
 @contextmanager
 def applied() -> Iterator[None]:
     """Draws and saves in this style, and leaves matplotlib's settings as they were."""
+    import matplotlib
+    import seaborn as sns
+
     settings = {
         **sns.axes_style("ticks"),
         **sns.plotting_context("notebook", font_scale=1.0),
@@ -99,7 +114,9 @@ def applied() -> Iterator[None]:
 
 
 def new_figure(height_in: float) -> Figure:
-    """An empty figure, bound to no window system."""
+    """An empty figure as wide as all others, bound to no window system."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
 
 
@@ -137,9 +154,16 @@ def legend_above(figure: Figure, handles: Sequence[Any], title: str = "") -> Non
         legend.remove()
 
 
-def curve_handles(looks: Mapping[str, Look], algorithms: Sequence[str]) -> list[Line2D]:
+def handle(label: str, **line: Any) -> Line2D:
+    """A legend entry: a line, or a marker, with keywords of `Axes.plot`."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **line)
+
+
+def curve_handles(styles: Mapping[str, LineStyle], algorithms: Sequence[str]) -> list[Line2D]:
     """Legend entries of the given algorithms."""
-    return [Line2D([], [], label=label, **looks[label].line()) for label in algorithms]
+    return [handle(label, **styles[label].keywords()) for label in algorithms]
 
 
 def seeds_caption(finished: pd.DataFrame, speedup: bool = False) -> str:
@@ -168,8 +192,21 @@ def marks(count: int, place: int, of: int) -> list[int]:
     return [int((k + (place + 0.5) / of) * step) for k in range(7)]
 
 
-def loss_axis(axes: Axes, which: str, values: NDArray[np.float64]) -> None:
-    """Log scale with plain numbers; a linear one if losses are not all positive."""
+def metric_axis(axes: Axes, which: str, values: NDArray[np.float64], column: Column) -> None:
+    """A log scale with plain numbers where low values are good and all are positive, as of a loss.
+
+    Args:
+        axes: what is drawn on.
+        which: "x" or "y".
+        values: what the axis shows; those that aren't finite don't count.
+        column: the metric that they are values of.
+    """
+    if column.good == "low":
+        log_axis(axes, which, values)
+
+
+def log_axis(axes: Axes, which: str, values: NDArray[np.float64]) -> None:
+    """A log scale with plain numbers; a linear one if values are not all positive."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     finite = values[np.isfinite(values)]
     if not len(finite) or finite.min() <= 0:
@@ -180,6 +217,8 @@ def loss_axis(axes: Axes, which: str, values: NDArray[np.float64]) -> None:
 
 def plain_log_ticks(axis: Axis, low: float, high: float) -> None:
     """Ticks at 0.5, 1, 2 rather than at powers of ten alone: losses rarely span many decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
     ratio = high / low
     if ratio < 2.5:
         axis.set_major_locator(MaxNLocator(nbins=6))
@@ -191,4 +230,6 @@ def plain_log_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def _tick(value: float, _: int | None = None) -> str:
+    from matplotlib.ticker import EngFormatter
+
     return f"{value:g}" if abs(value) < 1e5 else str(EngFormatter(sep="")(value))

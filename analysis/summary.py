@@ -15,9 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from desim.analysis.comparison import compare
+from desim.analysis.errors import ResultsError
 from desim.analysis.horizons import curves
-from desim.analysis.results import at_point, sweep_keys, sweep_points, trials
+from desim.analysis.metrics import aimed, chosen, measured, spelled
+from desim.analysis.results import at_point, load_schema, sweep_keys, sweep_points, trials
 from desim.analysis.targets import round_targets
+from desim.schema.results import ResultsSchema
 
 # In the terminal:
 _MOST_REASONS = 5
@@ -25,50 +28,66 @@ _LABEL = 20  # as many letters of a label stand in one line
 
 
 def summary(
-    folder: str | Path, baseline: str | None = None, targets: Sequence[float] | None = None
+    folder: str | Path,
+    baseline: str | None = None,
+    targets: Sequence[float] | None = None,
+    *,
+    metric: str | None = None,
 ) -> pd.DataFrame:
-    """Who reached which loss when: one row per sweep point, target and algorithm.
+    """Who reached which target when: one row per sweep point, target and algorithm.
 
     Args:
         folder: what `desim run` wrote.
         baseline: label of the algorithm that speedups refer to; None for the scenario's first.
-        targets: training losses; None for three to five round ones.
+        targets: values of the metric; None for three to five round ones.
+        metric: its name, such as `test-accuracy`; None for the one that the results are about.
 
     Returns:
         The columns of `compare`, and `diverged` (number of seeds),
         `diverged_at_s` (the earliest, in simulated s; NaN if none), `stalled` (number of seeds)
-        and `reasons` (what `reason_lines` gives, as one text). Where no loss moved, one target that
-        is NaN and that nobody reached. For a run without training, the table of `round_times`
-        instead, with `stalled` and `reasons`.
+        and `reasons` (what `reason_lines` gives, as one text). Where no value moved, one target
+        that is NaN and that nobody reached. For a run without training, or a metric that is
+        neither good low nor high, the table of `round_times` instead, with `stalled` and `reasons`.
 
     Raises:
-        ResultsError: no results, or an unknown baseline.
+        ResultsError: no results, an unknown baseline, a metric that isn't measured here, or targets
+            of one without a good direction.
     """
-    metrics, finished = curves(folder)
-    if not finished["train"].any():
-        return _with_reasons(round_times(metrics), finished, trials(folder))
-    trained = metrics[metrics["trial"].isin(finished.loc[finished["train"], "trial"])]
-    wanted = round_targets(trained) if targets is None else list(dict.fromkeys(targets))
-    table = compare(trained, wanted if len(wanted) else [math.nan], baseline)
-    same = _same(table, finished)
+    (metrics, finished), schema = curves(folder), load_schema(folder)
+    column = chosen(schema, metric) if targets is None else aimed(schema, metric)
+    rows = measured(metrics, finished, column)
+    if rows.empty and (metric, targets) != (None, None):
+        clocked = ", ".join(spelled(other) for other in schema.metrics if other.clock)
+        raise ResultsError(
+            f"metric = {spelled(column)!r}: isn't measured without training, and this run was one "
+            f"of the clock alone; choose from {clocked}"
+        )
+    if rows.empty or column.good is None:
+        return _with_reasons(round_times(metrics, schema), finished, trials(folder), schema)
+    found = round_targets(rows, schema, metric) if targets is None else list(dict.fromkeys(targets))
+    wanted = found if len(found) else [math.nan]
+    table = compare(rows, schema, wanted, metric=metric, baseline=baseline)
+    same = _same(table, finished, schema)
     table["diverged"] = [int((rows["status"] == "diverged").sum()) for rows in same]
     table["diverged_at_s"] = [rows["diverged_at_s"].min() for rows in same]
-    return _with_reasons(table, finished, trials(folder))
+    return _with_reasons(table, finished, trials(folder), schema)
 
 
-def _same(table: pd.DataFrame, finished: pd.DataFrame) -> list[pd.DataFrame]:
+def _same(table: pd.DataFrame, finished: pd.DataFrame, schema: ResultsSchema) -> list[pd.DataFrame]:
     """For each row of a table the trials of its point and algorithm."""
-    keys = [key for key in sweep_keys(finished) if key in table]
+    keys = [key for key in sweep_keys(finished, schema) if key in table]
     return [
         at_point(finished, {key: row[key] for key in [*keys, "algorithm"]})
         for row in table.to_dict("records")
     ]
 
 
-def _with_reasons(table: pd.DataFrame, finished: pd.DataFrame, each: pd.DataFrame) -> pd.DataFrame:
+def _with_reasons(
+    table: pd.DataFrame, finished: pd.DataFrame, each: pd.DataFrame, schema: ResultsSchema
+) -> pd.DataFrame:
     """With the number of seeds that stalled, and why: of each run, where runs are joined."""
-    counts = [int((rows["status"] == "stalled").sum()) for rows in _same(table, finished)]
-    reasons = ["\n".join(reason_lines(rows)) for rows in _same(table, each)]
+    counts = [int((rows["status"] == "stalled").sum()) for rows in _same(table, finished, schema)]
+    reasons = ["\n".join(reason_lines(rows)) for rows in _same(table, each, schema)]
     return table.assign(stalled=counts, reasons=reasons)
 
 
@@ -96,11 +115,12 @@ def divergence_lines(finished: pd.DataFrame) -> list[str]:
     ]
 
 
-def round_times(metrics: pd.DataFrame) -> pd.DataFrame:
+def round_times(metrics: pd.DataFrame, schema: ResultsSchema) -> pd.DataFrame:
     """The pace of each algorithm, which does not depend on what it learns.
 
     Args:
         metrics: from `load`, or a part of it.
+        schema: from `load_schema`.
 
     Returns:
         One row per sweep point and algorithm: the sweep keys, `algorithm, seeds`, and means over
@@ -109,7 +129,7 @@ def round_times(metrics: pd.DataFrame) -> pd.DataFrame:
         links per round), with `round_low_s` and `round_high_s`, the fastest and the slowest seed.
     """
     rows = []
-    for point in sweep_points(metrics):
+    for point in sweep_points(metrics, sweep_keys(metrics, schema)):
         for label, part in at_point(metrics, point).groupby("algorithm", sort=False):
             last = part.groupby("trial", sort=False).last()
             rounds = last["round"].where(last["round"] > 0)  # no round done: no pace
@@ -147,7 +167,7 @@ def summary_cells(table: pd.DataFrame) -> pd.DataFrame:
     point = {
         head: [_plain(row[key]) for row in rows] for head, key in zip(heads, keys, strict=True)
     }
-    if "target_loss" not in given:
+    if "target" not in given:
         cells = {
             "algorithm": [row["algorithm"] for row in rows],
             "rounds": [_plain(row["rounds"]) for row in rows],
@@ -159,7 +179,9 @@ def summary_cells(table: pd.DataFrame) -> pd.DataFrame:
             cells["note"] = [_stall_note(row) for row in rows]
     else:
         cells = {
-            "target loss": [_plain(row["target_loss"]) for row in rows],
+            f"target {rows[0]['metric'].replace('_', ' ')}": [
+                _plain(row["target"]) for row in rows
+            ],
             "algorithm": [row["algorithm"] for row in rows],
             "time to target": [_time_cell(row) for row in rows],
             f"speedup over {rows[0]['baseline']} (95 %)": [_speedup_cell(row) for row in rows],
@@ -217,7 +239,7 @@ def format_bits(bits: float) -> str:
 
 def _point_keys(table: pd.DataFrame) -> list[str]:
     before = list(table.columns[: list(table.columns).index("algorithm")])
-    return [name for name in before if name != "target_loss"]
+    return [name for name in before if name not in ("metric", "target")]
 
 
 def _plain(value: Any) -> str:

@@ -3,8 +3,8 @@
 The trial is a process. A worker is a thread with its compute, average, compress, wait and down
 intervals; what it sends and what it receives stand on threads of their own below it, since both go
 on while it computes. A server has threads like a worker's, below all of these. A message is a flow
-from the send that it belongs to, to its arrival; one that was lost ends in a slice `lost` at its
-receiver instead.
+from the send that it belongs to, to its arrival; one that was dropped ends in a slice `dropped` at
+its receiver instead.
 
 Format: "Trace Event Format", Google, the object form with `traceEvents`.
 """
@@ -33,7 +33,7 @@ _PID = 1
 _FIRST_TID = 2
 _LISTED = 12
 # How a message's flow ends.
-_ENDS = {"receive": "arrival", "lose": "lost"}
+_ENDS = {"receive": "arrival", "drop": "dropped"}
 
 
 def trace(folder: str | Path, trial: str, out: str | Path | None = None) -> Path:
@@ -232,7 +232,7 @@ def _messages(
         first_id,
     ):
         worker, at_ns, end, from_tid, sender, step, bits = row
-        name = "lost message" if end == "lost" else "message"
+        name = "dropped message" if end == "dropped" else "message"
         args = f'"step":{step},"bits":{bits},"from":{sender},"to":{worker}'
         yield departs_ns, _flow("s", name, number, departs_ns, int(from_tid), args)
         yield at_ns, _flow("f", name, number, at_ns, places[worker, at_ns, end], args)

@@ -1,25 +1,25 @@
 """Figure `fit`: measured step times and the straggler laws fitted to them."""
 
+from __future__ import annotations
+
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from desim.analysis import style
-from desim.analysis.errors import ResultsError
-from desim.analysis.style import Look
+from desim.analysis.figures.base import Drawing, FigureData, Per, ReportFigure
+from desim.analysis.style import LineStyle
+from desim.schema.results import FolderKind
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _BARS: dict[str, Any] = {"facecolor": "0.85", "edgecolor": "0.65", "linewidth": 0.5}
 _DOTS: dict[str, Any] = {"color": "0.1", "ls": "", "marker": ".", "markersize": 3.5, "zorder": 5}
@@ -46,27 +46,24 @@ class Curve:
     rows: pd.DataFrame
 
 
-def report_fit(folder: str | Path) -> list[Path]:
-    """Draws measured step times and the laws fitted to them, into the folder itself.
+class Fit(ReportFigure):
+    """Measured step times with the straggler laws fitted to them: densities and tails."""
 
-    Args:
-        folder: what `desim fit` wrote.
+    kind: ClassVar[str] = "fit"
+    title: ClassVar[str] = "Measured step times and fitted straggler laws"
+    description: ClassVar[str] = (
+        "Left, the histogram of the measured times with the density of each law; right, how often "
+        "a step takes longer than a time."
+    )
+    order: ClassVar[int] = 1
+    per: ClassVar[Per] = "folder"
+    of: ClassVar[FolderKind] = "fit"
 
-    Returns:
-        The files written: fit.png and fit.svg.
+    def draw(self, data: FigureData) -> Iterator[Drawing]:
+        """One figure."""
+        from desim.analysis.fits import load_fit
 
-    Raises:
-        ResultsError: the folder holds no fit.
-    """
-    home = Path(folder)
-    files = [home / f"{name}.parquet" for name in ("fit", "slowdowns", "curves")]
-    if missing := [file.name for file in files if not file.is_file()]:
-        raise ResultsError(
-            f"{folder}: holds no fit, {missing[0]} is missing; pass what `desim fit` wrote"
-        )
-    laws, slowdowns, curves = (pq.read_table(file).to_pandas() for file in files)
-    with style.applied():
-        return style.save(fit(laws, slowdowns, curves), home, "fit")
+        yield Drawing(self.kind, fit(*load_fit(data.root)))
 
 
 def fit(laws: pd.DataFrame, slowdowns: pd.DataFrame, curves: pd.DataFrame) -> Figure:
@@ -81,12 +78,14 @@ def fit(laws: pd.DataFrame, slowdowns: pd.DataFrame, curves: pd.DataFrame) -> Fi
         slowdowns: one row per step: `seconds_per_sample`.
         curves: for every law rows by ascending `seconds_per_sample`: `law`, `density`, `tail`.
     """
+    from matplotlib.patches import Patch
+
     x = np.sort(slowdowns["seconds_per_sample"].to_numpy(dtype=float))
     of_law = dict(list(curves.groupby("law")))
     places = laws["place"].tolist()
-    looks = style.looks([str(place) for place in range(max(places) + 1)])
+    styles = style.line_styles([str(place) for place in range(max(places) + 1)])
     drawn = [
-        Curve(_label(row.law, row.table, n), _line(looks[str(row.place)], n), of_law[row.law])
+        Curve(_label(row.law, row.table, n), _line(styles[str(row.place)], n), of_law[row.law])
         for n, row in enumerate(laws.itertuples())
     ]
     figure = style.new_figure(4.2)
@@ -95,8 +94,8 @@ def fit(laws: pd.DataFrame, slowdowns: pd.DataFrame, curves: pd.DataFrame) -> Fi
     _tails(right, x, drawn)
     handles = [
         Patch(label="measured", **_BARS),
-        Line2D([], [], label="measured step", **_DOTS),
-        *(Line2D([], [], label=curve.label, **curve.line) for curve in drawn),
+        style.handle("measured step", **_DOTS),
+        *(style.handle(curve.label, **curve.line) for curve in drawn),
     ]
     style.legend_above(figure, handles)
     return figure
@@ -132,6 +131,8 @@ def _tails(axes: Axes, x: NDArray[np.float64], curves: Sequence[Curve]) -> None:
 
 def _time_axis(axes: Axes, curves: Sequence[Curve]) -> None:
     """A log axis as wide as the curves, with as few numbers as half a figure has room for."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
     times = curves[0].rows["seconds_per_sample"]
     low, high = times.min(), times.max()
     axes.set_xscale("log")
@@ -152,11 +153,11 @@ def _spread(longer: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.unique(places)
 
 
-def _line(look: Look, place: int) -> dict[str, Any]:
+def _line(own: LineStyle, place: int) -> dict[str, Any]:
     """The best law, at place 0, is thick, solid and on top."""
     best: dict[str, Any] = {"linewidth": 2.6, "linestyle": "-", "zorder": 4}
-    other: dict[str, Any] = {"linewidth": 1.3, "linestyle": look.dashes, "zorder": 3}
-    return {"color": look.colour, **(other if place else best)}
+    other: dict[str, Any] = {"linewidth": 1.3, "linestyle": own.dashes, "zorder": 3}
+    return {"color": own.colour, **(other if place else best)}
 
 
 def _label(law: str, table: str, place: int) -> str:

@@ -4,28 +4,25 @@ It shows at a glance what the paper's reply to its reviewers draws: under a dead
 stop together and then exchange; asynchronous ones never wait.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from desim.analysis import style
-from desim.analysis.broadcasts import joined
-from desim.analysis.results import load_timeline
+from desim.analysis.figures.base import Drawing, FigureData, ReportFigure
 
-ROUNDS = 3
-_MOST_WORKERS, _FEWEST_WORKERS = 6, 3
-_LANES = 48  # in all panels together, so that many methods still fit on a page
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _LANE = 0.62  # height of a bar, in lanes
 _APART = 0.35  # between the workers and the server, in lanes
-_MOST_ROUNDS = 60  # of the fastest method, that are told apart over the width of a page
 _DOTS = 1000  # as many arrivals as can be told apart there
 _MANY_STEPS = 15  # in a lane; their ticks are thinner
 # From pale to dark, or hatched, so that they are told apart in grey as well.
@@ -39,14 +36,30 @@ BARS: Mapping[str, dict[str, Any]] = {
 }
 #: In the legend only where they are: most clusters do these in no time, and know no faults.
 _RARE = ("average", "compress", "down")
-MESSAGES = ("receive", "lose")
 _DOT: Mapping[str, Any] = {"color": style.GREY, "ls": "", "marker": ".", "ms": 2.2}
 _CROSS: Mapping[str, Any] = {"color": "#c1121f", "ls": "", "marker": "x", "ms": 4, "mew": 1.1}
 
 
+class Timeline(ReportFigure):
+    """A few workers under every method: computing, sending, waiting, over the first rounds."""
+
+    kind: ClassVar[str] = "timeline"
+    title: ClassVar[str] = "Timeline of a few workers"
+    description: ClassVar[str] = (
+        "One lane per worker under each method, and one for its server if it has one, with bars "
+        "for computing, sending, waiting and the like. The timeline to zoom, above, shows the same "
+        "intervals and more."
+    )
+    order: ClassVar[int] = 5
+
+    def draw(self, data: FigureData) -> Iterator[Drawing]:
+        """One figure, of the first seed."""
+        yield Drawing(self.kind, timeline(data.root, data.trials, data.metrics))
+
+
 def timeline(
     folder: str | Path,
-    finished: pd.DataFrame,
+    trials: pd.DataFrame,
     metrics: pd.DataFrame,
     workers: int | None = None,
     until_s: float | None = None,
@@ -60,13 +73,17 @@ def timeline(
 
     Args:
         folder: what `desim run` wrote.
-        finished: from `trials`, of one sweep point; its first seed is drawn.
+        trials: from `trials`, of one sweep point; its first seed is drawn.
         metrics: from `load`, of the same.
         workers: how many to show; None for `workers_shown`.
         until_s: end of the time axis in simulated s; None for three rounds of the method with
             the longest rounds.
     """
-    shown = finished.groupby("algorithm", sort=False).head(1)
+    from desim.analysis.broadcasts import joined
+    from desim.analysis.results import load_timeline
+    from desim.analysis.shown import spread_by_speed, window_s, with_server, workers_shown
+
+    shown = trials.groupby("algorithm", sort=False).head(1)
     end_s = window_s(metrics, shown) if until_s is None else until_s
     count = workers_shown(len(shown)) if workers is None else workers
     chosen = spread_by_speed(folder, shown.iloc[0], end_s, count)
@@ -100,83 +117,10 @@ def timeline(
     return figure
 
 
-def workers_shown(methods: int) -> int:
-    """How many workers to show under each of so many methods."""
-    return max(_FEWEST_WORKERS, min(_MOST_WORKERS, _LANES // methods))
-
-
-def with_server(trial: Mapping[str, Any], workers: Sequence[int]) -> list[int]:
-    """These workers of a trial, and the server if there is one, as numbered in its timeline."""
-    return [*workers, int(trial["workers"])] if trial["server"] else list(workers)
-
-
-def window_s(metrics: pd.DataFrame, shown: pd.DataFrame) -> float:
-    """Simulated s that `ROUNDS` rounds of the slowest method take on average, if readable."""
-    # Who stalled went no further: that time says nothing about its pace, unless there is no other.
-    going = shown[shown["status"] != "stalled"]
-    drawn = shown if going.empty else going
-    last = metrics[metrics["trial"].isin(drawn["trial"])].groupby("trial").last()
-    paces = (last["time_s"] / last["round"])[last["round"] > 0]
-    if paces.empty:
-        return float(shown["time_s"].max()) or 1.0
-    # Where methods differ a hundredfold the fast ones would blur; one slow round is then enough.
-    readable_s = max(paces.max(), _MOST_ROUNDS * paces.min())
-    return float(min(ROUNDS * paces.max(), readable_s))
-
-
-def spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count: int) -> list[int]:
-    """Workers from the slowest to the fastest in samples per second, evenly spaced by rank.
-
-    If any are away for a while, so is one of those chosen.
-    """
-    spans = load_timeline(
-        folder,
-        trial["trial"],
-        kinds=["compute", "down"],
-        until_s=until_s,
-        columns=("worker", "kind", "start_s", "end_s", "samples"),
-    )
-    spans["busy_s"] = spans["end_s"] - spans["start_s"]
-    away = spans[spans["kind"] == "down"]
-    # What a crash cut off has a time but no samples, and says nothing about a speed.
-    crashes = pd.MultiIndex.from_frame(away[["worker", "start_s"]])
-    cut = pd.MultiIndex.from_frame(spans[["worker", "end_s"]]).isin(crashes)
-    whole = (spans["kind"] == "compute") & ~(cut & (spans["samples"] == 0))
-    sums = spans[whole].groupby("worker")[["samples", "busy_s"]].sum()
-    speed_sps = (sums["samples"] / sums["busy_s"]).reindex(
-        sorted(spans["worker"].unique()), fill_value=0.0
-    )
-    ranked = speed_sps.sort_values(kind="stable").index.to_numpy()
-    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
-    gone = np.flatnonzero(np.isin(ranked, away["worker"]))
-    if len(gone) and not np.isin(places, gone).any():
-        gaps = np.abs(places[:, None] - gone)
-        lane, nearest = np.unravel_index(gaps.argmin(), gaps.shape)
-        places[lane] = gone[nearest]
-    return [int(ranked[place]) for place in places]
-
-
-def new_models_s(spans: pd.DataFrame) -> NDArray[np.float64]:
-    """When a worker's or a server's steps begin, but the first: it goes on from a new model.
-
-    Args:
-        spans: its rows of a timeline.
-    """
-    work = spans[~spans["kind"].isin((*MESSAGES, "send"))]
-    sends = spans[spans["kind"] == "send"]
-    computes = spans[spans["kind"] == "compute"]
-    # A method that sends first begins its steps with that, and so may a server. Others may number
-    # what they send by rounds, which run ahead of the steps where a worker has been away.
-    own = pd.concat([work, sends]) if _first(sends) < _first(computes) else work
-    begins_s: NDArray[np.float64] = own.groupby("step")["start_s"].min().to_numpy(dtype=float)
-    return begins_s[1:]
-
-
-def _first(rows: pd.DataFrame) -> float:
-    return float(rows["start_s"].min()) if len(rows) else np.inf
-
-
 def _draw_lane(axes: Axes, spans: pd.DataFrame, lane: float, end_s: float) -> None:
+    """The intervals of a worker, the ticks that close its steps, and the messages to it."""
+    from desim.analysis.shown import MESSAGES, new_models_s
+
     top = lane - _LANE / 2
     for order, (kind, bar) in enumerate(BARS.items()):
         rows = spans[spans["kind"] == kind]
@@ -211,16 +155,15 @@ def _common(some: list[tuple[float, float]], others: list[tuple[float, float]]) 
     return [(start, end - start) for start, end in dict.fromkeys(pairs) if start < end]
 
 
-def _handles(kinds: set[str]) -> list[Patch | Line2D]:
-    bars: list[Patch | Line2D] = [
+def _handles(kinds: set[str]) -> list[Artist]:
+    from matplotlib.patches import Patch
+
+    bars = [
         Patch(label=kind, **bar)
         for kind, bar in reversed(list(BARS.items()))
         if kind in kinds or kind not in _RARE
     ]
     tick: dict[str, Any] = {"color": "black", "ls": "", "marker": "|", "ms": 12, "mew": 1.8}
-    marks = [
-        Line2D([], [], label="new model", **tick),
-        Line2D([], [], label="arrival", **{**_DOT, "ms": 4}),
-    ]
-    lost = [Line2D([], [], label="lost message", **_CROSS)] if "lose" in kinds else []
-    return [*bars, *marks, *lost]
+    marks = [style.handle("new model", **tick), style.handle("arrival", **{**_DOT, "ms": 4})]
+    dropped = [style.handle("dropped message", **_CROSS)] if "drop" in kinds else []
+    return [*bars, *marks, *dropped]

@@ -1,6 +1,7 @@
 """What the page's timeline draws: a few workers under each method, as plain numbers."""
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from desim.analysis.broadcasts import joined
-from desim.analysis.figures.timeline import (
-    BARS,
+from desim.analysis.figures.timeline import BARS
+from desim.analysis.results import at_point, load_timeline
+from desim.analysis.shown import (
     MESSAGES,
     new_models_s,
     spread_by_speed,
@@ -17,7 +19,6 @@ from desim.analysis.figures.timeline import (
     with_server,
     workers_shown,
 )
-from desim.analysis.results import at_point, load_timeline, sweep_points
 from desim.analysis.web.phrases import listed, number
 
 #: Intervals in the order of their codes in the page; later ones are drawn over earlier ones.
@@ -30,7 +31,11 @@ MOST_SCENES = 4
 
 
 def scenes(
-    folder: str | Path, finished: pd.DataFrame, metrics: pd.DataFrame, most_marks: int = MOST_MARKS
+    folder: str | Path,
+    finished: pd.DataFrame,
+    metrics: pd.DataFrame,
+    points: Sequence[Mapping[str, Any]] = ({},),
+    most_marks: int = MOST_MARKS,
 ) -> list[dict[str, Any]]:
     """One scene per point of the sweep, of the first four; in it one panel per method.
 
@@ -41,6 +46,7 @@ def scenes(
         folder: what `desim run` wrote.
         finished: from `trials`.
         metrics: from `load`.
+        points: of the sweep; one empty point where there is none.
         most_marks: intervals and arrivals in all scenes together.
 
     Returns:
@@ -48,18 +54,18 @@ def scenes(
         all), `view_s` (what to show first) and `panels`, each with `label, trial, lanes`; a lane
         has `worker` (its number; None for the server, last where a method has one), `spans` (flat:
         code of the kind, start in s, length in s, step, samples or bits), and, in s, `steps` (when
-        it goes on from a new model), `arrivals` and `losses` (of messages to it).
+        it goes on from a new model), `arrivals` and `drops` (of messages to it).
     """
-    points = sweep_points(finished)[:MOST_SCENES]
+    drawn = points[:MOST_SCENES]
     return [
-        _scene(Path(folder), point, at_point(finished, point), metrics, most_marks // len(points))
-        for point in points
+        _scene(Path(folder), point, at_point(finished, point), metrics, most_marks // len(drawn))
+        for point in drawn
     ]
 
 
 def _scene(
     folder: Path,
-    point: dict[str, Any],
+    point: Mapping[str, Any],
     finished: pd.DataFrame,
     metrics: pd.DataFrame,
     most_marks: int,
@@ -102,14 +108,14 @@ def _scene(
 
 
 def kinds_in(shown: list[dict[str, Any]]) -> set[str]:
-    """The kinds of interval in scenes, and "lose" where a message is lost."""
+    """The kinds of interval in scenes, and "drop" where a message is dropped."""
     lanes = [lane for scene in shown for panel in scene["panels"] for lane in panel["lanes"]]
-    lost = {"lose"} if any(lane["losses"] for lane in lanes) else set()
-    return lost | {KINDS[int(code)] for lane in lanes for code in lane["spans"][::SPAN]}
+    dropped = {"drop"} if any(lane["drops"] for lane in lanes) else set()
+    return dropped | {KINDS[int(code)] for lane in lanes for code in lane["spans"][::SPAN]}
 
 
 def _distinct(rows: pd.DataFrame) -> pd.DataFrame:
-    """Messages that arrive, or are lost, together are one mark."""
+    """Messages that arrive, or are dropped, together are one mark."""
     passing = rows["kind"].isin(MESSAGES)
     marks = rows[passing].drop_duplicates(["worker", "kind", "end_s"])
     return pd.concat([rows[~passing], marks])
@@ -136,5 +142,5 @@ def _lane(rows: pd.DataFrame, end_s: float, digits: int) -> dict[str, Any]:
         "spans": spans,
         "steps": new_models_s(rows).round(digits).tolist(),
         "arrivals": ends("receive"),
-        "losses": ends("lose"),
+        "drops": ends("drop"),
     }

@@ -10,73 +10,16 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from desim.analysis.drawing import points_left_out
 from desim.analysis.errors import ResultsError
 from desim.analysis.files import whole
-from desim.analysis.horizons import curves
-from desim.analysis.report import report
-from desim.analysis.results import scenario, sweep_points, trials, unfinished
-from desim.analysis.summary import (
-    divergence_lines,
-    round_times,
-    stall_lines,
-    summary,
-    summary_cells,
-)
+from desim.analysis.report import Written, write_report
+from desim.analysis.results import sweep_keys, sweep_points, trials, unfinished
+from desim.analysis.summary import divergence_lines, round_times, stall_lines, summary_cells
 from desim.analysis.web.lanes import KINDS, kinds_in, scenes
-from desim.analysis.web.phrases import listed
 from desim.analysis.web.provenance import provenance
 from desim.analysis.web.vector import inlined
 from desim.analysis.web.words import methods, sentences
-
-# What each figure shows, in words for those who can't see it; by the beginning of its name.
-_FIGURES = {
-    "loss-vs-time": (
-        "Training loss over simulated time",
-        "One curve per method, falling as its mean model learns; bands are the range over seeds.",
-    ),
-    "loss-gap-vs-rounds": (
-        "Distance from the optimal loss over rounds",
-        "The training loss less the smallest that there is, one falling curve per method, on "
-        "logarithmic axes.",
-    ),
-    "speedup-vs-target": (
-        "Time to target and speedup against the target loss",
-        "Above, the simulated time until each training loss is reached; below, how many times "
-        "faster than the baseline each method is. The table of times holds some of its points.",
-    ),
-    "bits-to-target": (
-        "Bits to target against the target loss",
-        "Bits sent over all links until each training loss is reached, one curve per method.",
-    ),
-    "who-holds-what": (
-        "Who holds what",
-        "How many training samples of each class every worker holds, darker for more.",
-    ),
-    "timeline": (
-        "Timeline of a few workers",
-        "One lane per worker under each method, and one for its server if it has one, with bars "
-        "for computing, sending, waiting and the like. The timeline to zoom, above, shows the same "
-        "intervals and more.",
-    ),
-    "time-share": (
-        "Where the workers' time went",
-        "One bar per method, divided into computing, sending, waiting and the like; a server's "
-        "time is left out.",
-    ),
-    "speedup-vs-": (
-        "Time to target and speedup against",
-        "Above, the time to a few target losses; below, the speedup over the baseline, each "
-        "against a swept value.",
-    ),
-    "loss-vs-": (
-        "Training loss at one time against",
-        "The training loss that each method has reached at that time, against a swept value.",
-    ),
-    "round-time-vs-": (
-        "Time per round against",
-        "Simulated time per round of each method against a swept value.",
-    ),
-}
 
 
 class Table(NamedTuple):
@@ -95,7 +38,12 @@ class Picture(NamedTuple):
 
 
 def web_report(
-    folder: str | Path, baseline: str | None = None, targets: Sequence[float] | None = None
+    folder: str | Path,
+    baseline: str | None = None,
+    targets: Sequence[float] | None = None,
+    *,
+    metric: str | None = None,
+    figures: Sequence[object] = (),
 ) -> list[Path]:
     """Writes all that `report` writes, and `report.html` with everything in one page.
 
@@ -103,31 +51,26 @@ def web_report(
     its own script may run in it.
 
     Args:
-        folder: what `desim run` wrote; `report/` is made in it.
-        baseline: label of the algorithm that speedups refer to; None for the scenario's first.
-        targets: training losses of the table; None for a few round ones.
+        folder, baseline, targets, metric, figures: as for `report`.
 
     Returns:
         The files written, `report.html` first.
 
     Raises:
-        ResultsError: no results, an unknown baseline, or a page that can't be written.
+        ResultsError: as for `report`, or a page that can't be written.
     """
-    root = Path(folder)
-    paths = report(root, baseline, targets)
-    page = root / "report" / "report.html"
-    text = _rendered(root, baseline, targets, paths)
+    written = write_report(folder, baseline, targets, metric=metric, figures=figures)
+    page = written.index.with_name("report.html")
+    text = _rendered(written)
     try:
         with whole(page) as stream:
             stream.write(text.encode())
     except OSError as error:
         raise ResultsError(f"{page}: must be a file that can be written ({error})") from None
-    return [page, *paths]
+    return [page, *written.files()]
 
 
-def _rendered(
-    root: Path, baseline: str | None, targets: Sequence[float] | None, paths: Sequence[Path]
-) -> str:
+def _rendered(written: Written) -> str:
     loader = PackageLoader("desim.analysis.web", "template")
     # Everything that is put into the page is escaped, unless it is Markup made here.
     environment = Environment(
@@ -137,21 +80,24 @@ def _rendered(
     def own(name: str) -> Markup:
         return Markup(loader.get_source(environment, name)[0])
 
-    (metrics, finished), described = curves(root), scenario(root)
-    script, shown = own("timeline.js"), scenes(root, finished, metrics)
+    data = written.data
+    root, finished, described = data.root, data.trials, data.scenario
+    points = sweep_points(finished, sweep_keys(finished, data.schema))
+    script, shown = own("timeline.js"), scenes(root, finished, data.metrics, points)
     served = bool(finished["server"].any())
     return environment.get_template("page.html").render(
         name=str(described.get("name", root.name)),
         state=_state(root, trials(root)),
         sentences=sentences(described, served=served),
         methods=methods(described),
-        tables=_tables(root, metrics, baseline, targets),
+        tables=_tables(written),
         notes=[*divergence_lines(finished), *stall_lines(trials(root))],
-        pictures=_pictures(paths),
+        pictures=_pictures(written),
+        left_out=points_left_out(data),
         timeline={"kinds": KINDS, "scenes": shown},
         kinds=kinds_in(shown),
         served=served,
-        points=len(sweep_points(finished)),
+        points=len(points),
         provenance=provenance(root, finished),
         style=own("page.css"),
         script=script,
@@ -175,13 +121,11 @@ def _state(root: Path, finished: pd.DataFrame) -> str:
     return f"{state}."
 
 
-def _tables(
-    root: Path, metrics: pd.DataFrame, baseline: str | None, targets: Sequence[float] | None
-) -> list[Table]:
-    table = summary(root, baseline, targets)
-    found = {"Pace of the rounds": summary_cells(round_times(metrics))}
-    if "target_loss" in table:
-        found = {"Time to target and speedup": summary_cells(table), **found}
+def _tables(written: Written) -> list[Table]:
+    pace = round_times(written.data.metrics, written.data.schema)
+    found = {"Pace of the rounds": summary_cells(pace)}
+    if "target" in written.table:
+        found = {"Time to target and speedup": summary_cells(written.table), **found}
     return [_table(title, cells) for title, cells in found.items()]
 
 
@@ -192,19 +136,10 @@ def _table(title: str, cells: pd.DataFrame) -> Table:
     return Table(title, heads, list(zip(begins, cells.to_numpy().tolist(), strict=True)))
 
 
-def _pictures(paths: Sequence[Path]) -> list[Picture]:
-    files = [path for path in paths if path.suffix == ".svg"]
-    return [_picture(path, f"figure{number}") for number, path in enumerate(files)]
-
-
-def _picture(path: Path, prefix: str) -> Picture:
-    # A name may hold dots, so that its stem is what stands before .svg.
-    base, *settings = path.name.removesuffix(".svg").split("--")
-    start = next(start for start in _FIGURES if base.startswith(start))
-    title, description = _FIGURES[start]
-    if start.endswith("-"):
-        title = f"{title} {base.removeprefix(start)}"
-    if settings:
-        title += f", at {listed([setting.replace('=', ' = ') for setting in settings])}"
-    # Safe: the XML writer has escaped what the file and the title hold.
-    return Picture(title, Markup(inlined(path, prefix, title, description)))
+def _pictures(written: Written) -> list[Picture]:
+    """The figures, with ids of their own each."""
+    return [
+        # Safe: the XML writer has escaped what the file and the title hold.
+        Picture(one.title, Markup(inlined(one.svg, f"figure{n}", one.title, one.description)))
+        for n, one in enumerate(written.pictures)
+    ]

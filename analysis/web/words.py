@@ -9,6 +9,14 @@ from desim.analysis.web.method import method
 from desim.analysis.web.network import faults, network
 from desim.analysis.web.phrases import further, listed, number, phrase
 
+_ENDS = {
+    "time_s": "{} simulated s",
+    "rounds": "{} rounds (mean local steps per worker)",
+    "steps": "{} local steps over all workers",
+    "target_train_loss": "a training loss of {}",
+}
+_PACE = {"every_s": "{} simulated s", "every_rounds": "{} rounds"}
+
 
 def sentences(scenario: Mapping[str, Any], *, served: bool = False) -> list[tuple[str, str]]:
     """Headings, each with a sentence or two in plain text.
@@ -48,26 +56,32 @@ def _problem(table: Mapping[str, Any]) -> str:
 
 
 def _end(stop: Mapping[str, Any], evaluate: Mapping[str, Any], *, served: bool) -> str:
-    rules = {
-        "time_s": "{} simulated s",
-        "rounds": "{} rounds (mean local steps per worker)",
-        "steps": "{} local steps over all workers",
-        "target_train_loss": "a training loss of {}",
-    }
-    ends = [text.format(number(stop[key])) for key, text in rules.items() if key in stop]
-    pace = {"every_s": "{} simulated s", "every_rounds": "{} rounds"}
-    looks = [text.format(number(evaluate[key])) for key, text in pace.items() if key in evaluate]
+    ends = [text.format(number(stop[key])) for key, text in _ENDS.items() if key in stop]
+    match stop.get("target"):
+        case {"metric": metric, "value": value, **rest}:
+            side = {"above": " or above", "below": " or below"}.get(str(rest.get("when")), "")
+            ends.append(f"a {phrase(metric)} of {number(value)}{side}")
+        case None:
+            pass
+        case target:
+            ends.append(f"a target: {phrase(target)}")
+    rules = stop.get("rules")
+    ends += [phrase(rule) for rule in rules] if isinstance(rules, list) else []
+    pace = [text.format(number(evaluate[key])) for key, text in _PACE.items() if key in evaluate]
     parts = []
     if ends:
         first = " or ".join(ends) + (", whichever comes first" if len(ends) > 1 else "")
         parts.append(f"A trial ends at {first}.")
-    if looks:
+    if pace:
         model = "The mean model"
         if served:
             model += " (the server's, where a method has one)"
         if evaluate.get("iterate") == "average":
             model += ", averaged over all rounds so far,"
-        parts.append(f"{model} is evaluated every {looks[0]}.")
+        parts.append(f"{model} is evaluated every {pace[0]}.")
+    if metrics := evaluate.get("metrics"):
+        asked = [phrase(one) for one in metrics] if isinstance(metrics, list) else [phrase(metrics)]
+        parts.append(f"Also measured: {listed(asked)}.")
     return " ".join(parts)
 
 

@@ -2,14 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from importlib import metadata
-from math import isfinite
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +17,7 @@ from rich.table import Table as RichTable
 
 from desim.cli import measure, options
 from desim.errors import DesimError, ScenarioError
+from desim.schema.results import COMMANDS
 
 if TYPE_CHECKING:
     from desim.studies import study
@@ -171,7 +171,8 @@ def tune(
         tuning = execute(
             planned, out, jobs=jobs, threads=threads, device=device.value, progress=show
         )
-    print_tuning(tuning, deadline, console)
+    with _analysing():
+        print_tuning(tuning, deadline, console)
 
 
 @app.command()
@@ -192,30 +193,48 @@ def report(
     html: Annotated[
         bool, typer.Option("--html", help="Also write report/report.html: all in one page.")
     ] = False,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="What it is about, such as test-accuracy.",
+            show_default="the metric of the scenario's target, or train-loss",
+        ),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
-            metavar="LOSS,...", help="Losses of the table.", show_default="a few round ones"
+            metavar="[METRIC=]VALUE,...",
+            help="Targets of the table.",
+            show_default="a few round ones",
         ),
     ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(metavar="LABEL", help="What speedups refer to.", show_default="the first"),
     ] = None,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:CLASS", help="A figure of your own to draw too; repeatable."),
+    ] = None,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
-    targets = options.numbers("--target", target, "1.5,1") or None
-    if not all(map(isfinite, targets or [])):
-        raise ScenarioError(f"--target = {target!r}: must be finite numbers, such as 1.5,1")
-    if not (folder / "candidates.parquet").is_file():
-        _report(folder, Console(), html=html, baseline=baseline, targets=targets)
+    aimed, targets = options.targets("--target", target)
+    if aimed and metric and aimed != metric:
+        raise ScenarioError(f"--target = {target!r}, --metric = {metric!r}: name one metric")
+    about = {"baseline": baseline, "targets": targets or None, "metric": aimed or metric}
+    with _analysing() as analysis:
+        kind = analysis.load_schema(folder, None).kind
+    if kind == "run":
+        _report(folder, Console(), html=html, figures=figure or (), **about)
         return
-    if html or targets or baseline:
+    if html or any(about.values()):
         raise ScenarioError(
-            f"{folder}: holds a search of `desim tune`, which has no --html, --target or --baseline"
+            f"{folder}: holds what `desim {COMMANDS[kind]}` wrote, of which there is no --html, "
+            "--metric, --target or --baseline"
         )
     with _analysing() as analysis:
-        drawn = analysis.report_tuning(folder)[0]
+        draw = analysis.report_tuning if kind == "tuning" else analysis.report_fit
+        drawn = draw(folder, figures=figure or ())[0]
     Console().print(f"figure: {escape(str(drawn))}", soft_wrap=True)
 
 
@@ -346,12 +365,14 @@ def _report(
     console: Console,
     *,
     html: bool = False,
-    baseline: str | None = None,
-    targets: list[float] | None = None,
+    figures: Sequence[str] = (),
+    **about: Any,
 ) -> None:
+    """Writes the report and prints its table; `about` says of what, as the analysis takes it."""
     with _analysing() as analysis:
-        paths = (analysis.web_report if html else analysis.report)(folder, baseline, targets)
-        console.print(analysis.summary_table(analysis.summary(folder, baseline, targets)))
+        write = analysis.web_report if html else analysis.report
+        paths = write(folder, **about, figures=figures)
+        console.print(analysis.summary_table(analysis.summary(folder, **about)))
     console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
     if html:
         console.print(f"page: {escape(str(paths[0]))}")

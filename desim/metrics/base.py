@@ -197,7 +197,7 @@ class Metric(Member):
     def column(self) -> Column:
         """Its column in the results."""
         title = self.label or self.title or self.name.replace("_", " ")
-        return Column(self.name, title, self.unit, self.good, self.clock)
+        return Column(self.name, title, self.unit, self.good, self.clock, self.standard > 0)
 
     @abstractmethod
     def value(self, evaluation: Evaluation) -> float:

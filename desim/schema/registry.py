@@ -54,6 +54,7 @@ AXES: dict[str, str] = {
     "links": "desim.clock.links",
     "metrics": "desim.metrics",
     "stops": "desim.stops",
+    "figures": "desim.analysis.figures",
 }
 
 

@@ -5,7 +5,7 @@ DIR/scenario.toml                         the scenario as resolved
 DIR/manifest.json                         versions and checksums, when all is done
 DIR/trials/TRIAL/metrics.parquet          a row per evaluation: INDEX, the metrics, the sweep
 DIR/trials/TRIAL/timeline.parquet         a row per interval: TIMELINE
-DIR/trials/TRIAL/labels.parquet           who holds what, if targets are classes
+DIR/trials/TRIAL/labels.parquet           the label distribution, if targets are classes
 DIR/trials/TRIAL/manifest.json            TRIAL, renamed into place last: the trial is whole
 DIR/candidates.parquet, tuned.toml        of a search: what was tried, and the best
 DIR/fit.parquet, ...                      of a fit
@@ -64,6 +64,7 @@ class Column:
         unit: of its values; empty for a pure number.
         good: which values are good, or None.
         clock: whether it is measured without training, too.
+        standard: whether every trial measures it, asked for or not.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Column:
     unit: str = ""
     good: Good | None = None
     clock: bool = False
+    standard: bool = False
 
     def label(self) -> str:
         """The title with the unit, for an axis."""

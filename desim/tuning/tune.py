@@ -331,6 +331,7 @@ class _Running:
                         "epsilon": next((candidate.point[k] for k, _ in method.epsilons), None),
                         "seed": trial.setting.seed,
                         "objective": str(objective),
+                        "target": objective.target,
                         "score": objective.shown(objective.cost(curve)),
                         "best_value": objective.best(curve),
                         "diverged": curve.diverged,

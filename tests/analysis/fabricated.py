@@ -25,6 +25,18 @@ SCHEMA = pa.schema(
         ("samples", pa.int32()),
     ]
 )
+#: The standard metrics: name, title, unit, whether low or high is good, measured without training.
+STANDARD = (
+    ("round", "round", "", None, True),
+    ("steps", "local steps", "", None, True),
+    ("samples", "samples", "", None, True),
+    ("bits_sent", "bits sent", "bit", None, True),
+    ("train_loss", "training loss", "", "low", False),
+    ("test_loss", "test loss", "", "low", False),
+    ("test_accuracy", "test accuracy", "", "high", False),
+    ("grad_norm_sq", "squared gradient norm", "", "low", False),
+    ("consensus_error", "consensus error", "", "low", False),
+)
 WORKERS = 3
 ROUND_BITS = 1000
 SERVER = WORKERS
@@ -49,14 +61,14 @@ def barrier_rounds(rounds: int = 4) -> list[dict[str, Any]]:
 
 
 def faulty_rounds() -> list[dict[str, Any]]:
-    """The same; worker 1 compresses, crashes at 5 s and is away until 7, and loses a message."""
+    """The same; worker 1 compresses, crashes at 5 s and is away until 7, and misses a message."""
     rows = [row for row in barrier_rounds() if row["worker"] != 1 or row["step"] != 1]
     own = {"worker": 1, "step": 1, "peer": -1, "bits": 0, "samples": 0}
     return [
         *rows,
         own | span("compute", 4, 5),
         own | span("down", 5, 7),
-        own | span("lose", 4.5, 5.5) | {"peer": 0, "bits": 500},
+        own | span("drop", 4.5, 5.5) | {"peer": 0, "bits": 500},
         own | span("compress", 7, 7.5),
     ]
 
@@ -93,14 +105,32 @@ def span(kind: str, start_s: float, end_s: float) -> dict[str, Any]:
 
 
 class Fabricator:
-    """Writes trials into a results folder, one call each."""
+    """Writes trials into a results folder, one call each; `about` is what the results are about."""
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
         self.folder = folder
+        self.about = "train_loss"
+        self._metrics = [
+            {"name": name, "title": title, "unit": unit, "good": good, "clock": clock}
+            | {"standard": True}
+            for name, title, unit, good, clock in STANDARD
+        ]
+        self._sweep: dict[str, None] = {}
         folder.mkdir()
         entries = [f'[[algorithms]]\nkind = "dsgd"\nlabel = "{label}"\n' for label in labels]
         (folder / "scenario.toml").write_text('name = "fabricated"\n' + "".join(entries))
         (folder / "manifest.json").write_text("{}")
+
+    def measure(self, name: str, good: str | None, **more: Any) -> None:
+        """One more metric, of which trials then tell."""
+        column = {"name": name, "title": name.replace("_", " "), "unit": "", "good": good}
+        self._metrics.append(column | {"clock": False, "standard": False} | more)
+
+    def describe(self, kind: str = "run") -> None:
+        """Writes results.json."""
+        table = {"kind": kind, "metrics": self._metrics, "sweep": list(self._sweep)}
+        text = json.dumps(table | {"metric": self.about})
+        (self.folder / "results.json").write_text(text)
 
     def trial(
         self,
@@ -119,15 +149,18 @@ class Fabricator:
         train: bool = True,
         finished: bool = True,
         timeline: list[dict[str, Any]] | None = None,
+        metrics: Mapping[str, Any] | None = None,
     ) -> str:
         point = dict(sweep or {})
+        self._sweep |= dict.fromkeys(point)
+        self.describe()
         name = "_".join([label, *(f"{value}" for value in point.values()), str(seed)])
         home = self.folder / "trials" / name
         home.mkdir(parents=True)
         times, losses = np.asarray(time_s, dtype=float), np.asarray(loss, dtype=float)
         rounds = times / 4
         nothing = np.full(len(times), np.nan)
-        metrics = {
+        columns = {
             "trial": [name] * len(times),
             "algorithm": [label] * len(times),
             "seed": [seed] * len(times),
@@ -137,12 +170,12 @@ class Fabricator:
             "samples": (rounds * WORKERS * 6).astype(int),
             "bits_sent": (rounds * ROUND_BITS).astype(np.int64),
             "train_loss": losses,
-            **dict.fromkeys(
-                ("test_loss", "test_accuracy", "grad_norm_sq", "consensus_error"), nothing
-            ),
             **{key: [value] * len(times) for key, value in point.items()},
         }
-        pq.write_table(pa.table(metrics), home / "metrics.parquet")
+        for column in self._metrics:
+            columns.setdefault(column["name"], nothing)
+        columns |= {key: np.asarray(values, dtype=float) for key, values in (metrics or {}).items()}
+        pq.write_table(pa.table(columns), home / "metrics.parquet")
         if timeline is None:
             timeline = served_rounds() if server else barrier_rounds()
         pq.write_table(pa.Table.from_pylist(timeline, schema=SCHEMA), home / "timeline.parquet")

@@ -65,18 +65,20 @@ def test_a_method_that_has_only_the_longest_run_keeps_its_place(
 
 def test_time_to_target_runs_along_the_ends(folder: Fabricator) -> None:
     metrics, _ = analysis.curves(folder.folder)
-    table = analysis.compare(metrics, [5.0], baseline="steady")
+    schema = analysis.load_schema(folder.folder)
+    table = analysis.compare(metrics, schema, [5.0], baseline="steady")
     row = table[table["algorithm"] == "schedule"].iloc[0]
     # Between 8 at 4 s and 4 at 8 s; 'steady' is there after 3 rounds of 4 s.
     assert row["time_s"] == pytest.approx(7)
     assert row["speedup"] == pytest.approx(12 / 7)
 
 
-def test_losses_above_the_first_end_are_reached_with_it(folder: Fabricator) -> None:
+def test_targets_above_the_first_end_are_reached_with_it(folder: Fabricator) -> None:
     metrics, _ = analysis.curves(folder.folder)
+    schema = analysis.load_schema(folder.folder)
     # 'steady' starts from 8, and so do the targets, though 'schedule' has nothing above 8.
-    assert analysis.target_grid(metrics)[0] > 7
-    table = analysis.compare(metrics, [8.5, 7.5], baseline="steady")
+    assert analysis.target_grid(metrics, schema)[0] > 7
+    table = analysis.compare(metrics, schema, [8.5, 7.5], baseline="steady")
     assert table.loc[table["algorithm"] == "schedule", "time_s"].tolist() == pytest.approx([4, 4.5])
 
 
@@ -124,4 +126,4 @@ def test_other_folders_are_left_alone(fabricate: Callable[..., Fabricator]) -> N
 
 def test_the_report_draws_the_curve(folder: Fabricator) -> None:
     names = {path.name for path in analysis.report(folder.folder)}
-    assert {"loss-vs-time.png", "speedup-vs-target.png", "timeline.png"} <= names
+    assert {"train-loss-vs-time.png", "speedup-vs-target.png", "timeline.png"} <= names

@@ -8,11 +8,15 @@ from fabricated import Fabricator
 
 from desim import analysis
 from desim.analysis import style
-from desim.analysis.figures.loss_gap import loss_gap_vs_rounds, loss_gaps, slope
-from desim.analysis.figures.sweep import loss_vs_key, losses_at, speedup_vs_key
-from desim.analysis.report import _earliest_end_s
+from desim.analysis.at_time import earliest_end_s, values_at
+from desim.analysis.figures.loss_gap_vs_rounds import loss_gap_vs_rounds
+from desim.analysis.figures.metric_vs_key import metric_vs_key
+from desim.analysis.figures.speedup_vs_key import speedup_vs_key
+from desim.analysis.loss_gaps import convex_deltas, loss_gaps, slope
+from desim.schema.results import Column
 
 KEY = "algorithms.0.deadline_s"
+LOSS = Column("train_loss", "training loss", good="low")
 
 
 @pytest.fixture
@@ -26,23 +30,29 @@ def deadlines(fabricate):
     return made
 
 
-def looks(metrics):
-    return style.looks([str(label) for label in metrics["algorithm"].unique()])
+def compared(made, targets):
+    schema = analysis.load_schema(made.folder)
+    return analysis.compare(analysis.load(made.folder), schema, targets)
+
+
+def styles(metrics):
+    return style.line_styles([str(label) for label in metrics["algorithm"].unique()])
 
 
 def test_the_loss_at_a_time_is_interpolated_between_evaluations(deadlines):
     metrics = analysis.load(deadlines.folder)
-    table = losses_at(metrics, KEY, 8.0)
+    table = values_at(metrics, KEY, 8.0, LOSS)
     assert table[KEY].tolist() == [1, 2, 4]
-    assert table["loss"].tolist() == pytest.approx([2.05, 1.05, 5.05])
-    assert table["loss_low"].tolist() == pytest.approx([2, 1, 5])
-    assert table["loss_high"].tolist() == pytest.approx([2.1, 1.1, 5.1])
-    assert losses_at(metrics, KEY, 4.0)["loss"].tolist() == pytest.approx([5.525, 5.025, 7.025])
+    assert table["value"].tolist() == pytest.approx([2.05, 1.05, 5.05])
+    assert table["value_low"].tolist() == pytest.approx([2, 1, 5])
+    assert table["value_high"].tolist() == pytest.approx([2.1, 1.1, 5.1])
+    earlier = values_at(metrics, KEY, 4.0, LOSS)
+    assert earlier["value"].tolist() == pytest.approx([5.525, 5.025, 7.025])
 
 
 def test_it_is_drawn_against_the_swept_value(deadlines):
     metrics = analysis.load(deadlines.folder)
-    figure = loss_vs_key(losses_at(metrics, KEY, 8.0), KEY, 8.0, looks(metrics))
+    figure = metric_vs_key(values_at(metrics, KEY, 8.0, LOSS), KEY, 8.0, styles(metrics), LOSS)
     [axes] = figure.axes
     assert axes.get_xlabel() == "deadline [s]"
     assert axes.get_ylabel() == "training loss at 8 s"
@@ -51,9 +61,9 @@ def test_it_is_drawn_against_the_swept_value(deadlines):
 
 @pytest.mark.slow
 def test_a_method_alone_has_times_to_targets_but_no_speedup(deadlines):
-    assert f"loss-vs-{KEY}" in {path.stem for path in analysis.report(deadlines.folder)}
-    table = analysis.compare(analysis.load(deadlines.folder), [3.0, 2.0])
-    figure = speedup_vs_key(table, KEY, style.looks(["QT"]))
+    assert f"train-loss-vs-{KEY}" in {path.stem for path in analysis.report(deadlines.folder)}
+    table = compared(deadlines, [3.0, 2.0])
+    figure = speedup_vs_key(table, KEY, style.line_styles(["QT"]), LOSS)
     assert len(figure.axes) == 2  # one per target
     assert figure.axes[0].get_ylabel() == "time to target [s]"
     assert figure.axes[0].get_xlabel() == "deadline [s]"
@@ -67,9 +77,9 @@ def test_before_the_first_evaluation_there_is_no_loss(fabricate):
             sweep = {"stop.rounds": rounds, KEY: 1.0}
             made.trial(label, 0, [0, rounds * end_s], [9, 8 / rounds], sweep=sweep)
     metrics, _ = analysis.curves(made.folder)
-    table = losses_at(metrics, KEY, 16.0).set_index("algorithm")
-    assert table.loc["early", "loss"] == 2
-    assert np.isnan(table.loc["late", "loss"])
+    table = values_at(metrics, KEY, 16.0, LOSS).set_index("algorithm")
+    assert table.loc["early", "value"] == 2
+    assert np.isnan(table.loc["late", "value"])
     assert table.loc["late", "reached"] == 0
 
 
@@ -79,11 +89,11 @@ def test_the_time_is_when_the_first_trial_ends_and_a_diverged_one_is_hollow(fabr
     made.trial("QT", 0, [0, 8], [9, 1], sweep={KEY: 1.0})
     made.trial("QT", 0, [0, 8, 16], [9, 2, 1], sweep={KEY: 2.0})
     made.trial("QT", 1, [0, 2, 4], [9, 99, np.nan], sweep={KEY: 2.0}, diverged_at_s=4.0)
-    assert f"loss-vs-{KEY}" in {path.stem for path in analysis.report(made.folder)}
+    assert f"train-loss-vs-{KEY}" in {path.stem for path in analysis.report(made.folder)}
     metrics = analysis.load(made.folder)
-    assert _earliest_end_s(metrics, analysis.trials(made.folder)) == 8
-    table = losses_at(metrics, KEY, 8.0)
-    assert table["loss"].tolist() == [1, 2]
+    assert earliest_end_s(metrics, analysis.trials(made.folder)) == 8
+    table = values_at(metrics, KEY, 8.0, LOSS)
+    assert table["value"].tolist() == [1, 2]
     assert table["reached"].tolist() == [1, 1]
     assert table["seeds"].tolist() == [1, 2]
 
@@ -121,8 +131,8 @@ def horizons(fabricate) -> Fabricator:
 
 def drawn(folder):
     metrics, finished = analysis.curves(folder)
-    described = analysis.results.scenario(folder)
-    return loss_gap_vs_rounds(loss_gaps(metrics, finished), finished, described, looks(metrics))
+    deltas = convex_deltas(analysis.results.scenario(folder))
+    return loss_gap_vs_rounds(loss_gaps(metrics, finished), finished, deltas, styles(metrics))
 
 
 def legend(figure):
@@ -206,9 +216,9 @@ def test_the_labels_of_many_values_do_not_run_into_each_other(fabricate, targets
     made = fabricate("QT")
     for deadline_s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0):
         made.trial("QT", 0, [0, 8], [9, 1], sweep={KEY: deadline_s})
-    table = analysis.compare(analysis.load(made.folder), targets)
+    table = compared(made, targets)
     with style.applied():
-        figure = speedup_vs_key(table, KEY, style.looks(["QT"]))
+        figure = speedup_vs_key(table, KEY, style.line_styles(["QT"]), LOSS)
         figure.canvas.draw()
     for axes in figure.axes:
         shown = [label for label in axes.get_xticklabels() if label.get_text()]

@@ -9,20 +9,24 @@ from matplotlib.lines import Line2D
 
 from desim import analysis
 from desim.analysis import style
+from desim.analysis.at_time import earliest_end_s, values_at
 from desim.analysis.comparison import compare
-from desim.analysis.figures.holdings import who_holds_what
-from desim.analysis.figures.loss import loss_vs_time
-from desim.analysis.figures.sweep import losses_at, speedup_vs_key
-from desim.analysis.figures.targets import bits_to_target, speedup_vs_target
+from desim.analysis.figures.bits_to_target import bits_to_target
+from desim.analysis.figures.label_distribution import label_distribution
+from desim.analysis.figures.metric_vs_time import metric_vs_time
+from desim.analysis.figures.speedup_vs_key import speedup_vs_key
+from desim.analysis.figures.speedup_vs_target import speedup_vs_target
 from desim.analysis.figures.time_share import time_share
 from desim.analysis.figures.timeline import (
     BARS,
     timeline,
 )
-from desim.analysis.report import _earliest_end_s
 from desim.analysis.time_shares import time_shares
+from desim.schema.results import Column
 
-ALL = {"loss-vs-time", "speedup-vs-target", "bits-to-target", "timeline", "time-share"}
+LOSS = Column("train_loss", "training loss", good="low")
+CLOCK = {"timeline", "time-share"}
+ALL = {"train-loss-vs-time", "speedup-vs-target", "bits-to-target"} | CLOCK
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def test_a_report_has_every_figure_twice_a_table_and_an_index(run):
     assert all(path.stat().st_size > 200 for path in paths)
     index = paths[0].read_text()
     assert "# fabricated" in index
-    assert "![loss-vs-time](loss-vs-time.png)" in index
+    assert "![Training loss over simulated time](train-loss-vs-time.png)" in index
     assert "diverged, first at 10 s" in index
 
 
@@ -62,14 +66,14 @@ def test_the_same_results_give_the_same_bytes_and_matplotlib_is_left_alone(run):
 
 def test_axes_are_labelled_with_units(run):
     metrics, finished = analysis.load(run.folder), analysis.trials(run.folder)
-    looks = style.looks(list(metrics["algorithm"].unique()))
-    table = compare(metrics)
+    styles = style.line_styles(list(metrics["algorithm"].unique()))
+    table = compare(metrics, analysis.load_schema(run.folder))
     labels = [
         [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]
         for figure in (
-            loss_vs_time(metrics, finished, looks),
-            speedup_vs_target(table, finished, looks),
-            bits_to_target(table, finished, looks),
+            metric_vs_time(metrics, finished, styles, LOSS),
+            speedup_vs_target(table, finished, styles, LOSS),
+            bits_to_target(table, finished, styles, LOSS),
             time_share(time_shares(run.folder, finished)),
         )
     ]
@@ -84,26 +88,27 @@ def test_axes_are_labelled_with_units(run):
 
 def test_harder_targets_are_to_the_right_and_losses_are_on_a_log_scale(run):
     metrics, finished = analysis.load(run.folder), analysis.trials(run.folder)
-    looks = style.looks(list(metrics["algorithm"].unique()))
-    upper, lower = speedup_vs_target(compare(metrics), finished, looks).axes
+    styles = style.line_styles(list(metrics["algorithm"].unique()))
+    table = compare(metrics, analysis.load_schema(run.folder))
+    upper, lower = speedup_vs_target(table, finished, styles, LOSS).axes
     left, right = lower.get_xlim()
     assert left > right
     assert upper.get_xscale() == "log"
-    (axes,) = loss_vs_time(metrics, finished, looks).axes
+    (axes,) = metric_vs_time(metrics, finished, styles, LOSS).axes
     assert axes.get_yscale() == "log"
     assert axes.get_ylim()[1] < 3  # not the 1e30 of the diverged seed
 
 
 def test_each_algorithm_has_its_own_colour_dashes_and_marker():
-    looks = style.looks(list("abcdef"))
+    styles = style.line_styles(list("abcdef"))
     for feature in ("colour", "dashes", "marker"):
-        assert len({getattr(look, feature) for look in looks.values()}) == len(looks)
+        assert len({getattr(line, feature) for line in styles.values()}) == len(styles)
 
 
 def test_of_thirty_algorithms_no_two_have_the_same_colour_or_the_same_dashes_and_marker():
-    looks = style.looks([str(n) for n in range(30)]).values()
-    assert len({look.colour for look in looks}) == 30
-    assert len({(look.dashes, look.marker) for look in looks}) == 30
+    styles = style.line_styles([str(n) for n in range(30)]).values()
+    assert len({line.colour for line in styles}) == 30
+    assert len({(line.dashes, line.marker) for line in styles}) == 30
 
 
 def test_a_timeline_shows_the_slowest_first_over_three_rounds_of_the_slowest_method(run):
@@ -143,7 +148,7 @@ def test_without_training_only_the_clock_is_drawn(fabricate):
     for label in ("a", "b"):
         made.trial(label, 0, [0, 8, 16], [np.nan] * 3, train=False)
     paths = analysis.report(made.folder)
-    assert pictures(paths) == {"timeline", "time-share"}
+    assert pictures(paths) == CLOCK
     assert "time per round" in paths[0].read_text()
 
 
@@ -155,7 +160,7 @@ def test_each_of_few_sweep_points_has_its_figures_and_each_numeric_key_one(fabri
         made.decay("b", 0, 4.0, sweep={"network.latency_s": latency_s})
     found = pictures(analysis.report(made.folder))
     points = {f"{name}--network.latency_s={value}" for name in ALL for value in (0, 1)}
-    assert found == points | {f"{what}-vs-network.latency_s" for what in ("speedup", "loss")}
+    assert found == points | {f"{what}-vs-network.latency_s" for what in ("speedup", "train-loss")}
 
 
 def test_many_sweep_points_share_one_figure_per_key(fabricate):
@@ -164,7 +169,7 @@ def test_many_sweep_points_share_one_figure_per_key(fabricate):
         made.decay("a", 0, 8.0 * load, sweep={"cluster.load": load, "cluster.law": "uniform"})
         made.decay("b", 0, 4.0, sweep={"cluster.load": load, "cluster.law": "uniform"})
     found = pictures(analysis.report(made.folder))
-    assert found == {f"{w}-vs-cluster.load--cluster.law=uniform" for w in ("speedup", "loss")}
+    assert found == {f"{w}-vs-cluster.load--cluster.law=uniform" for w in ("speedup", "train-loss")}
 
 
 def test_a_sweep_figure_has_the_swept_value_with_its_unit(fabricate):
@@ -172,8 +177,8 @@ def test_a_sweep_figure_has_the_swept_value_with_its_unit(fabricate):
     for latency_s in (0.01, 1.0):
         made.decay("a", 0, 8.0 + latency_s, sweep={"network.latency_s": latency_s})
         made.decay("b", 0, 4.0, sweep={"network.latency_s": latency_s})
-    table = compare(analysis.load(made.folder), [1.0])
-    figure = speedup_vs_key(table, "network.latency_s", style.looks(["a", "b"]))
+    table = compare(analysis.load(made.folder), analysis.load_schema(made.folder), [1.0])
+    figure = speedup_vs_key(table, "network.latency_s", style.line_styles(["a", "b"]), LOSS)
     upper, lower = figure.axes
     assert upper.get_ylabel() == "time to target [s]"
     assert lower.get_xlabel() == "latency [s]"
@@ -200,7 +205,7 @@ def test_a_part_of_a_run_is_reported_as_a_part(fabricate):
     assert "1 unfinished: the run is not complete" in paths[0].read_text()
     # At the second point the baseline is missing: no speedup there, and no other baseline.
     assert "speedup-vs-target--network.latency_s=1" not in pictures(paths)
-    assert "loss-vs-time--network.latency_s=1" in pictures(paths)
+    assert "train-loss-vs-time--network.latency_s=1" in pictures(paths)
 
 
 def test_losses_that_are_not_positive_are_drawn_on_a_linear_scale(fabricate):
@@ -222,13 +227,13 @@ def hold(run, counts):
         pq.write_table(pa.Table.from_pylist(rows), home / "labels.parquet")
 
 
-def test_who_holds_what_is_drawn_where_there_are_classes(run):
+def test_label_distribution_is_drawn_where_there_are_classes(run):
     hold(run, [[3, 0, 1], [0, 0, 4]])
     paths = analysis.report(run.folder)
-    assert pictures(paths) == {*ALL, "who-holds-what"}
+    assert pictures(paths) == {*ALL, "label-distribution"}
     labels = analysis.load_labels(run.folder, analysis.trials(run.folder)["trial"].iloc[0])
     assert labels.to_numpy().tolist() == [[3, 0, 1], [0, 0, 4]]
-    axes, bar = who_holds_what(labels).axes
+    axes, bar = label_distribution(labels).axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("worker", "class")
     assert bar.get_ylabel() == "samples"
     (drawn,) = axes.collections
@@ -240,26 +245,26 @@ def test_who_holds_what_is_drawn_where_there_are_classes(run):
     assert red[0] == 1
 
 
-def test_who_holds_what_has_the_names_of_the_classes():
+def test_label_distribution_has_the_names_of_the_classes():
     for names in (["airplane", "automobile"], [str(k) for k in range(30)]):
         with style.applied():
-            axes, _ = who_holds_what(pd.DataFrame(np.eye(4, len(names)), columns=names)).axes
+            axes, _ = label_distribution(pd.DataFrame(np.eye(4, len(names)), columns=names)).axes
             axes.figure.canvas.draw()
         shown = [label.get_text() for label in axes.get_yticklabels()]
         assert shown == names if len(names) == 2 else len(shown) < 15
 
 
-def test_who_holds_what_is_drawn_for_one_worker_and_for_a_thousand():
+def test_label_distribution_is_drawn_for_one_worker_and_for_a_thousand():
     for workers in (1, 1000):
         frame = pd.DataFrame(np.eye(workers, 10, dtype=int))
         with style.applied():
-            who_holds_what(frame).canvas.draw()
+            label_distribution(frame).canvas.draw()
 
 
 def test_a_run_in_which_everything_diverged_at_once_is_still_reported(fabricate):
     made = fabricate("a")
     made.trial("a", 0, [0, 8], [2.0, np.nan], diverged_at_s=8.0)
-    assert pictures(analysis.report(made.folder)) == {"loss-vs-time", "timeline", "time-share"}
+    assert pictures(analysis.report(made.folder)) == CLOCK | {"train-loss-vs-time"}
 
 
 def test_a_stalled_seed_enters_no_mean_and_ends_in_a_bar(fabricate):
@@ -268,7 +273,7 @@ def test_a_stalled_seed_enters_no_mean_and_ends_in_a_bar(fabricate):
     made.trial("a", 1, [0, 8], [2.0, 0.2], stalled=WHY)
     made.trial("b", 0, [0, 8], [2.0, 0.3], stalled=WHY)
     metrics, finished = analysis.load(made.folder), analysis.trials(made.folder)
-    figure = loss_vs_time(metrics, finished, style.looks(["a", "b"]))
+    figure = metric_vs_time(metrics, finished, style.line_styles(["a", "b"]), LOSS)
     (axes,) = figure.axes
     bars = [line for line in axes.lines if line.get_marker() == "|"]
     means = [line for line in axes.lines if line.get_linewidth() > 1 and line not in bars]
@@ -290,17 +295,17 @@ def test_a_stalled_trial_is_named_in_the_index_and_cuts_no_comparison_short(fabr
     index = analysis.report(made.folder)[0].read_text()
     assert f"- b_1.0_0 stalled: {WHY}" in index
     metrics, finished = analysis.load(made.folder), analysis.trials(made.folder)
-    assert _earliest_end_s(metrics, finished) == 16
+    assert earliest_end_s(metrics, finished) == 16
     # Nothing changes any more where nobody can go on.
-    table = losses_at(metrics, "cluster.load", 16.0)
-    assert table.loc[table["algorithm"] == "b", "loss"].tolist() == [1.5, 1.5]
+    table = values_at(metrics, "cluster.load", 16.0, LOSS)
+    assert table.loc[table["algorithm"] == "b", "value"].tolist() == [1.5, 1.5]
 
 
 def test_trials_that_all_stalled_at_once_are_still_reported(fabricate):
     made = fabricate("a")
     nobody = [row for row in faulty_rounds() if row["kind"] == "down"]
     made.trial("a", 0, [0], [2.0], stalled=WHY, time_end_s=0.0, timeline=nobody)
-    assert pictures(analysis.report(made.folder)) == {"loss-vs-time", "timeline", "time-share"}
+    assert pictures(analysis.report(made.folder)) == CLOCK | {"train-loss-vs-time"}
     assert analysis.web_report(made.folder)
 
 
@@ -324,7 +329,7 @@ def test_a_long_legend_takes_nothing_from_the_axes():
         with style.applied():
             figure = style.new_figure(4.4)
             axes = figure.subplots()
-            style.legend_above(figure, style.curve_handles(style.looks(labels), labels))
+            style.legend_above(figure, style.curve_handles(style.line_styles(labels), labels))
             figure.draw_without_rendering()
         heights.append(axes.get_position().height * figure.get_figheight())
     assert heights[1] > 0.9 * heights[0]

@@ -80,9 +80,63 @@ def test_a_folder_that_is_not_there_says_so(tmp_path):
         analysis.load(tmp_path / "nowhere")
 
 
-def test_a_folder_without_a_scenario_is_no_results_folder(tmp_path):
-    with pytest.raises(analysis.ResultsError, match=r"no scenario.toml"):
-        analysis.trials(tmp_path)
+READERS = {
+    "run": (
+        analysis.load,
+        analysis.trials,
+        analysis.curves,
+        analysis.summary,
+        analysis.report,
+        analysis.web_report,
+        lambda folder: analysis.trace(folder, "a_0"),
+    ),
+    "tuning": (analysis.load_candidates, analysis.report_tuning),
+    "fit": (analysis.load_fit, analysis.report_fit),
+}
+
+
+@pytest.mark.parametrize(("kind", "read"), [(k, r) for k, rs in READERS.items() for r in rs])
+def test_a_folder_of_another_kind_or_of_none_is_refused(fabricate, kind, read):
+    made = fabricate("a")
+    made.decay("a", 0, 4.0)
+    for other, command in (("run", "run"), ("tuning", "tune"), ("fit", "fit")):
+        if other != kind:
+            made.describe(other)
+            with pytest.raises(
+                analysis.ResultsError,
+                match=f"results: holds what `desim {command}` wrote; pass what",
+            ):
+                read(made.folder)
+    (made.folder / "results.json").write_text("[")
+    with pytest.raises(analysis.ResultsError, match=r"results.json: can't be read as a"):
+        read(made.folder)
+    (made.folder / "results.json").unlink()
+    with pytest.raises(analysis.ResultsError, match=r"results: has no results.json, so"):
+        read(made.folder)
+
+
+def test_a_column_that_the_schema_does_not_name_is_no_sweep_key(fabricate):
+    made = fabricate("a")
+    made.measure("sharpness", "low")
+    for value in (1, 2):
+        made.decay("a", 0, 4.0, sweep={"cluster.load": value}, metrics={"sharpness": [1.0] * 9})
+    schema = analysis.load_schema(made.folder)
+    assert schema.sweep == ("cluster.load",)
+    assert schema.column("sharpness").good == "low"
+    metrics = analysis.load(made.folder)
+    assert metrics["sharpness"].tolist() == [1.0] * 18
+    # A key that a trial has no value of is missing there; columns of nobody's are left alone.
+    table = analysis.compare(metrics.assign(mine=3), schema, [1.0])
+    assert "mine" not in table
+    assert table["cluster.load"].tolist() == [1, 2]
+
+
+def test_a_scenario_that_is_gone_is_missed(fabricate):
+    made = fabricate("a")
+    made.decay("a", 0, 4.0)
+    (made.folder / "scenario.toml").unlink()
+    with pytest.raises(analysis.ResultsError, match=r"scenario.toml: can't be read"):
+        analysis.trials(made.folder)
 
 
 def test_a_folder_without_a_finished_trial_says_how_many_are_unfinished(fabricate):
@@ -111,10 +165,10 @@ def test_a_timeline_is_cut_to_what_is_asked_for(fabricate):
 def test_faults_are_kinds_of_interval(fabricate):
     made = fabricate("a")
     trial = made.decay("a", 0, 4.0, timeline=faulty_rounds())
-    rows = analysis.load_timeline(made.folder, trial, kinds=["down", "lose", "compress"])
+    rows = analysis.load_timeline(made.folder, trial, kinds=["down", "drop", "compress"])
     assert list(zip(rows["kind"], rows["start_s"], rows["end_s"], rows["peer"], strict=True)) == [
         ("down", 5.0, 7.0, -1),
-        ("lose", 4.5, 5.5, 0),
+        ("drop", 4.5, 5.5, 0),
         ("compress", 7.0, 7.5, -1),
     ]
 

@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 from desim.analysis import style
 from desim.analysis.figures.sensitivity import sensitivity
+from desim.schema.results import Column
 
+LOSS = Column("train_loss", "training loss", good="low")
 VALUES = (0.5, 1.0, 2.0, 4.0)
 
 
@@ -21,15 +23,15 @@ def candidates(methods: int, failing: int) -> pd.DataFrame:
             failed = value == VALUES[-1] and number < failing
             score = np.inf if failed else 10.0 + number + abs(np.log2(value))
             row = {"algorithm": f"method {number}", "parameter": "alpha", "value": value}
-            row |= {"epsilon": np.nan, "seed": 0, "objective": "loss at 50 s", "score": score}
-            rows.append(row | {"best": value == 1, "own": False})
+            row |= {"epsilon": np.nan, "seed": 0, "objective": "loss at 50 s", "target": None}
+            rows.append(row | {"score": score, "best": value == 1, "own": False})
     return pd.DataFrame(rows)
 
 
 def drawn(methods: int, failing: int) -> Figure:
     table = candidates(methods, failing)
     with style.applied():
-        figure = sensitivity(table, style.looks(list(table["algorithm"].unique())))
+        figure = sensitivity(table, style.line_styles(list(table["algorithm"].unique())), LOSS)
         figure.draw_without_rendering()
     return figure
 

@@ -22,7 +22,7 @@ def test_it_says_who_reached_what_and_who_diverged_when(fabricate):
     made.decay("norm", 0, 8.0)
     made.trial("norm", 1, [0, 5, 10], [2.0, 50.0, np.nan], diverged_at_s=10.0)
     table = analysis.summary(made.folder)
-    assert list(table["target_loss"].unique()) == [1.0, 0.5, 0.2, 0.1, 0.05]
+    assert list(table["target"].unique()) == [1.0, 0.5, 0.2, 0.1, 0.05]
     norm = table[table["algorithm"] == "norm"]
     assert norm["diverged"].tolist() == [1] * 5
     assert norm["diverged_at_s"].tolist() == [10.0] * 5

@@ -4,8 +4,12 @@ import pytest
 from desim import analysis
 
 
+def read(made):
+    return analysis.load(made.folder), analysis.load_schema(made.folder)
+
+
 def times(made, targets):
-    return analysis.time_to_target(analysis.load(made.folder), targets)["time_s"].tolist()
+    return analysis.time_to_target(*read(made), targets)["time_s"].tolist()
 
 
 def test_the_crossing_lies_on_the_line_between_two_evaluations(fabricate):
@@ -17,7 +21,7 @@ def test_the_crossing_lies_on_the_line_between_two_evaluations(fabricate):
 def test_bits_are_interpolated_like_time(fabricate):
     made = fabricate("a")
     made.trial("a", 0, [0, 4, 8], [3.0, 2.0, 1.0])  # 1,000 bits per round of 4 s
-    found = analysis.bits_to_target(analysis.load(made.folder), [1.5])
+    found = analysis.bits_to_target(*read(made), [1.5])
     assert found["bits_sent"].tolist() == pytest.approx([1500.0])
 
 
@@ -56,7 +60,7 @@ def test_the_grid_runs_from_below_the_lowest_start_to_the_lowest_loss(fabricate)
     made = fabricate("a", "b")
     made.trial("a", 0, [0, 10], [3.0, 0.5])
     made.trial("b", 0, [0, 10], [2.0, 1.0])
-    grid = analysis.target_grid(analysis.load(made.folder), points=4)
+    grid = analysis.target_grid(*read(made), points=4)
     assert grid == pytest.approx(2.0 * 0.25 ** np.array([0.25, 0.5, 0.75, 1.0]))
     assert not np.isnan(times(made, grid[-1:])[0])  # somebody reached the last
 
@@ -64,7 +68,7 @@ def test_the_grid_runs_from_below_the_lowest_start_to_the_lowest_loss(fabricate)
 def test_the_grid_is_even_where_losses_are_not_positive(fabricate):
     made = fabricate("a")
     made.trial("a", 0, [0, 10], [1.0, -1.0])
-    grid = analysis.target_grid(analysis.load(made.folder), points=4)
+    grid = analysis.target_grid(*read(made), points=4)
     assert grid == pytest.approx([0.5, 0.0, -0.5, -1.0])
 
 
@@ -83,4 +87,4 @@ def test_the_grid_is_even_where_losses_are_not_positive(fabricate):
 def test_a_few_round_targets_span_the_range(fabricate, start, low, expected):
     made = fabricate("a")
     made.trial("a", 0, [0, 10], [start, low])
-    assert analysis.round_targets(analysis.load(made.folder)).tolist() == pytest.approx(expected)
+    assert analysis.round_targets(*read(made)).tolist() == pytest.approx(expected)

@@ -10,11 +10,9 @@ from desim.analysis import style
 from desim.analysis.figures.time_share import time_share
 from desim.analysis.figures.timeline import (
     BARS,
-    new_models_s,
-    spread_by_speed,
     timeline,
-    workers_shown,
 )
+from desim.analysis.shown import new_models_s, spread_by_speed, workers_shown
 from desim.analysis.time_shares import time_shares
 
 
@@ -27,12 +25,12 @@ def test_faults_are_in_the_legends_where_they_are(fabricate):
     made.decay("a", 0, 8.0, timeline=faulty_rounds())
     made.decay("b", 0, 8.0)
     finished, metrics = analysis.trials(made.folder), analysis.load(made.folder)
-    for label, rare in (("a", {"down", "compress", "lost message"}), ("b", set())):
+    for label, rare in (("a", {"down", "compress", "dropped message"}), ("b", set())):
         part = finished[finished["algorithm"] == label]
         figure = timeline(made.folder, part, metrics)
         assert set(legend_of(figure)) == {"compute", "send", "wait", "new model", "arrival"} | rare
         found = legend_of(time_share(time_shares(made.folder, part)))
-        assert set(found) - {"cut off"} == {"compute", "send", "wait"} | rare - {"lost message"}
+        assert set(found) - {"cut off"} == {"compute", "send", "wait"} | rare - {"dropped message"}
 
 
 def test_a_worker_that_is_away_is_among_those_shown(fabricate):

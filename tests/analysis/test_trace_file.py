@@ -70,7 +70,7 @@ def check_format(events, server=None):
         end = ends[number]
         assert start["ts"] <= end["ts"]
         assert start["name"] == end["name"]
-        ended = {"message": "arrival", "lost message": "lost"}[end["name"]]
+        ended = {"message": "arrival", "dropped message": "dropped"}[end["name"]]
         for flow, kind in ((start, "send"), (end, ended)):
             (place,) = spans[flow["tid"]].get_indexer_for([flow["ts"]])
             assert tracks[flow["tid"]][place]["name"] == kind
@@ -93,7 +93,10 @@ def check_totals(events, timeline):
         )
         for name in ("step", "bits", "samples"):
             assert sum(e["args"][name] for e in slices) == rows[name].sum()
-    for kind, name, end in (("receive", "message", "arrival"), ("lose", "lost message", "lost")):
+    for kind, name, end in (
+        ("receive", "message", "arrival"),
+        ("drop", "dropped message", "dropped"),
+    ):
         passed = timeline[timeline["kind"] == kind]
         ends = [e for e in events if e["ph"] == "f" and e["name"] == name]
         slices = [e for e in events if e["name"] == end]
@@ -137,8 +140,8 @@ def test_a_crash_a_lost_message_and_compressing_are_in_it(fabricate, tmp_path):
         row(0, "send", 1, 3, bits=300),
         row(1, "compute", 0, 1.5),  # cut off
         row(1, "down", 1.5, 8),
-        row(1, "lose", 1, 2, peer=0, bits=100),
-        row(2, "lose", 1, 2.5, peer=0, bits=100),
+        row(1, "drop", 1, 2, peer=0, bits=100),
+        row(2, "drop", 1, 2.5, peer=0, bits=100),
         row(2, "receive", 1, 2.5, peer=0, bits=100),  # of the same worker at the same time
         row(0, "send", 9, 10, bits=100),  # once more
         row(1, "receive", 9, 10, peer=0, bits=100),
@@ -187,7 +190,7 @@ def test_of_messages_that_leave_together_each_flows_from_a_send_of_its_own(fabri
         row(0, "send", 1, 2, bits=10),
         row(0, "send", 1, 3, bits=20),
         row(1, "receive", 1, 2.5, peer=0, bits=10),
-        row(2, "lose", 1, 3.5, peer=0, bits=20),
+        row(2, "drop", 1, 3.5, peer=0, bits=20),
         row(0, "send", 5, 6, step=1, bits=40),  # a broadcast: one for both
         row(1, "receive", 5, 6.5, step=1, peer=0, bits=20),
         row(2, "receive", 5, 6.5, step=1, peer=0, bits=20),

@@ -249,7 +249,7 @@ def test_who_is_down_is_hatched_and_told(browser, page, dark):
     browser.open(page, dark=dark)
     keys = browser.driver.find_elements(By.CSS_SELECTOR, ".legend li")
     assert {"down", "compressing"} <= {key.text for key in keys}
-    assert keys[-1].text.endswith("lost messages")
+    assert keys[-1].text.endswith("dropped messages")
     # The lane of worker 1, the second: away from 5 to 7 of the 12 s shown.
     colours = browser.run(
         "const c = document.getElementById('timeline-view'), wide = c.clientWidth - 58;"

@@ -84,7 +84,7 @@ def test_no_gpu(scenario: Path, desim: Call) -> None:
         (["nonsense"], ["nonsense"]),
         (["run"], ["SCENARIO"]),
         (["report", "nowhere"], ["nowhere: no such folder", "desim run"]),
-        (["report", "."], ["has no scenario.toml", "desim run"]),
+        (["report", "."], ["has no results.json", "desim run"]),
         (["report", "tiny.toml"], ["tiny.toml: no such folder"]),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_fit_is_drawn_again_from_its_files_alone(trace: Path, desim: Call) -> 
     Path("out/fit.svg").unlink()
     assert [path.name for path in analysis.report_fit("out")] == ["fit.png", "fit.svg"]
     assert Path("out/fit.svg").read_bytes() == drawn
-    with pytest.raises(analysis.ResultsError, match="holds no fit"):
+    with pytest.raises(analysis.ResultsError, match=r"has no results\.json"):
         analysis.report_fit(".")
 
 

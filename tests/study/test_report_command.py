@@ -33,14 +33,63 @@ def test_targets_and_the_baseline_can_be_chosen(tmp_path: Path, desim: Call) -> 
     index = (out / "report" / "report.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1].strip() for line in index.splitlines() if line.startswith("| 2.")]
     assert rows == ["2.3", "2.3", "2.29", "2.29"]
-    for wrong, rule in (
-        ("nan", "finite numbers"),
-        ("2,inf", "finite numbers"),
-        ("much", "numbers"),
-    ):
+    for wrong in ("nan", "2,inf", "test-loss=nan"):
         complaint = desim("report", out, "--target", wrong).complaint
-        assert complaint == f"--target = '{wrong}': must be {rule}, such as 1.5,1"
+        assert complaint.startswith(f"--target = '{wrong}': must be finite numbers")
+    assert "must be numbers" in desim("report", out, "--target", "much").complaint
     assert "must be one of DSGD, QT" in desim("report", out, "--baseline", "SGD").complaint
+
+
+@pytest.mark.slow
+def test_it_is_about_the_metric_that_is_asked_for(tmp_path: Path, desim: Call) -> None:
+    changes = {"evaluate.metrics": ["worst-worker-loss"], "sweep": {"cluster.workers": [3, 4]}}
+    file, out = write(tmp_path / "tiny.toml", changes), tmp_path / "results"
+    assert desim("run", file, "--out", out, "--jobs", 1, "--quiet").code == 0
+    for asked in (
+        ("--target", "test-accuracy=0.08,0.12"),
+        ("--target", "0.08,0.12", "--metric", "test-accuracy"),
+        ("--target", "test-accuracy=0.08,0.12", "--metric", "test-accuracy"),
+    ):
+        ended = desim("report", out, *asked)
+        assert (ended.code, ended.err) == (0, "")
+        assert "accuracy" in ended.out
+        index = (out / "report" / "report.md").read_text(encoding="utf-8")
+        assert "| target test accuracy |" in index
+        assert "0.08" in index
+    names = {path.stem for path in (out / "report").glob("*.svg")}
+    assert {
+        "test-accuracy-vs-cluster.workers",
+        "train-loss-vs-cluster.workers",  # of the run
+        "worst-worker-loss-vs-time--cluster.workers=3",
+    } <= names
+    ended = desim("report", out, "--metric", "worst-worker-loss")
+    assert ended.code == 0
+    assert "worst" in ended.out
+    for asked, part in (
+        (
+            ("--metric", "speed"),
+            "metric = 'speed': isn't measured here; choose from round, steps, ",
+        ),
+        (("--target", "speed=1"), "metric = 'speed': isn't measured here"),
+        (("--target", "samples=1"), "metric = 'samples': neither low nor high values of it are"),
+        (("--target", "test-loss=1", "--metric", "test-accuracy"), "name one metric"),
+        (("--figure", "nowhere:Figure"), "figures.0.kind = 'nowhere:Figure': can't be imported"),
+    ):
+        assert part in desim("report", out, *asked).complaint
+
+
+@pytest.mark.slow
+def test_a_search_is_reported_as_one(tmp_path: Path, desim: Call) -> None:
+    file, out = write(tmp_path / "tiny.toml"), tmp_path / "results"
+    options = ("--jobs", 1, "--quiet", "--grid", 3, "--refine", 0)
+    assert desim("tune", file, "--out", out, *options, "--metric", "test-accuracy").code == 0
+    ended = desim("report", out)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.split() == ["figure:", str(out / "report" / "sensitivity.png")]
+    complaint = desim("report", out, "--metric", "test-loss").complaint
+    assert "holds what `desim tune` wrote, of which there is no --html, --metric," in complaint
+    (out / "candidates.parquet").unlink()
+    assert "holds a search that is not finished" in desim("report", out).complaint
 
 
 @pytest.mark.slow

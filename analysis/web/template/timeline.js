@@ -145,9 +145,9 @@
     marks(lane.steps, (x) => pen.fillRect(x - 0.75, top - 2, 1.5, BAR + 4));
     pen.fillStyle = ink("soft");
     marks(lane.arrivals, (x) => pen.fillRect(x - 1, top + BAR + 2, 2, 2));
-    pen.strokeStyle = ink("lost");
+    pen.strokeStyle = ink("dropped");
     pen.lineWidth = 1.5;
-    marks(lane.losses, (x) => cross(x, top + BAR + 2, 2.5));
+    marks(lane.drops, (x) => cross(x, top + BAR + 2, 2.5));
     pen.restore();
   }
 

@@ -20,9 +20,9 @@ def test_the_counts_are_those_of_the_partition(tmp_path: Path) -> None:
     assert (counts.sum(axis=1) == 20).all()
     assert ((counts > 0).sum(axis=1) <= 6).all()
     other = analysis.load_labels(out, "QT-seed0")
-    assert counts.equals(other)  # a seed deals the same to every algorithm
+    assert counts.equals(other)  # a seed assigns the same to every algorithm
     names = {path.name for path in analysis.report(out)}
-    assert {"who-holds-what.png", "who-holds-what.svg"} <= names
+    assert {"label-distribution.png", "label-distribution.svg"} <= names
 
 
 def test_numbers_to_predict_and_the_clock_alone_have_no_counts(tmp_path: Path) -> None:

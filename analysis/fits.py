@@ -1,0 +1,64 @@
+"""What `desim fit` wrote: its tables and its figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from desim.analysis.drawing import draw, figures_of
+from desim.analysis.errors import ResultsError
+from desim.analysis.figures.base import FigureData
+from desim.analysis.results import load_schema
+from desim.schema.results import Column
+
+
+def load_fit(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Fitted laws, the measured steps, and the laws' curves.
+
+    Args:
+        folder: what `desim fit` wrote.
+
+    Returns:
+        The tables fit.parquet, slowdowns.parquet and curves.parquet; `desim.measuring.fit_files`
+        says what their columns are.
+
+    Raises:
+        ResultsError: the folder holds no fit.
+    """
+    load_schema(folder, "fit")
+    files = [Path(folder) / f"{name}.parquet" for name in ("fit", "slowdowns", "curves")]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise ResultsError(
+            f"{folder}: holds no fit, {missing[0]} is missing; pass what `desim fit` wrote"
+        )
+    laws, slowdowns, curves = (pq.read_table(file).to_pandas() for file in files)
+    return laws, slowdowns, curves
+
+
+def report_fit(folder: str | Path, *, figures: Sequence[object] = ()) -> list[Path]:
+    """Draws measured step times and the laws fitted to them, into the folder itself.
+
+    Args:
+        folder: what `desim fit` wrote.
+        figures: further figures of a fit, or "package.module:Class".
+
+    Returns:
+        The files written, fit.png and fit.svg first.
+
+    Raises:
+        ResultsError: the folder holds no fit, or a figure can't be used.
+    """
+    root = Path(folder)
+    data = FigureData(
+        root=root,
+        schema=load_schema(root, "fit"),
+        scenario={},
+        metric=Column("seconds_per_sample", "seconds per sample", "s"),
+        metrics=pd.DataFrame(),
+        trials=pd.DataFrame(),
+        styles={},
+        baseline="",
+    )
+    pictures = draw(figures_of("fit", {}, figures), data, root)
+    return [file for picture in pictures for file in (picture.png, picture.svg)]
