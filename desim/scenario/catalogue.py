@@ -21,6 +21,7 @@ TABLES = {
     "faults": "desim.clock.faults:Faults",
     "stop": "desim.scenario.stopping:Stop",
     "evaluate": "desim.scenario.stopping:Evaluate",
+    "report": "desim.analysis.figures.base:Report",
 }
 
 #: The lists of profiles.

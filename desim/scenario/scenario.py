@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from desim.algorithms.base import Algorithm
 from desim.algorithms.parts.consensus import Consensus
+from desim.analysis.figures.base import Report
 from desim.clock.faults import Faults
 from desim.errors import ScenarioError
 from desim.scenario.bundled import bundled
@@ -54,6 +55,7 @@ class Scenario(Table):
         problem, cluster, network, faults, stop, evaluate: see `desim show` on each.
         algorithms: the methods; each is known by its label.
         sweep: dotted keys and the values that each takes, all crossed.
+        report: what is drawn besides the figures that come with desim.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Scenario(Table):
     evaluate: Evaluate
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1, strict=False)]
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    report: Report | None = None
 
     @field_validator("name")
     @classmethod
