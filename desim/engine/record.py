@@ -6,9 +6,14 @@ and divergence mean the same in `desim run` and in `desim tune`.
 
 from collections.abc import Sequence
 from math import isfinite, nan
+from typing import Any
+
+import numpy as np
 
 from desim.engine.outcome import Outcome
+from desim.errors import SimulationError
 from desim.metrics.base import Counts, EvaluatedModels, Evaluation, Metric, Row
+from desim.schema.phrases import short
 from desim.stops.base import StopRule
 from desim.tensors.problem import Task
 from desim.tensors.refs import Ref
@@ -53,7 +58,15 @@ class Record:
         if self.tape is not None and not isfinite(row["train_loss"]):
             self.outcome.diverged_at_s, self.outcome.stopped_by = row.time_s, "diverged"
             return "diverged"
-        return next((rule.name for rule in self._rules if rule.reached(self.outcome.rows)), None)
+        return next((rule.name for rule in self._rules if self._ends(rule)), None)
+
+    def _ends(self, rule: StopRule) -> bool:
+        reached: Any = rule.reached(self.outcome.rows)
+        if not isinstance(reached, bool | np.bool_):
+            raise SimulationError(
+                f"stop.rules {rule.table()}: `reached` gives {reached!r}; must be True or False"
+            )
+        return bool(reached)
 
     def _measured(self, counts: Counts, models: Sequence[tuple[Ref, int]]) -> Row:
         evaluated = None
@@ -74,7 +87,7 @@ class Record:
     def _row(self, evaluation: Evaluation, *, train: bool) -> Row:
         """The metrics; without training those of the clock alone, the others nan."""
         values = {
-            metric.name: metric.value(evaluation) if train or metric.clock else nan
+            metric.name: _number(metric, evaluation) if train or metric.clock else nan
             for metric in self._metrics
         }
         return Row(evaluation.counts.time_s, values)
@@ -84,3 +97,18 @@ class Record:
         if self.tape is not None:
             self.outcome.peak_rows = self.tape.kernels.store.peak
         return self.outcome
+
+
+def _number(metric: Metric, evaluation: Evaluation) -> float:
+    """A metric's value as a plain number: counts stay whole."""
+    value: Any = metric.value(evaluation)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):  # also a tensor of several numbers
+        raise SimulationError(
+            f"evaluate.metrics {metric.table()}: `value` gives {short(value)}; must be a number"
+        ) from None

@@ -20,6 +20,7 @@ from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.paths import anchored
 from desim.schema.phrases import short, spelled, suggest
 from desim.schema.registry import Member, Table, explain
+from desim.step_sizes._checked import checked
 from desim.tensors.problem import Problem
 
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]  # a column of the results holds it
@@ -138,7 +139,8 @@ class Scenario(Table):
         return self
 
     def _check_step_size(self, algorithm: Algorithm) -> None:
-        _, epsilon = algorithm.step_size.within(self.stop.rounds, self.stop.time_s).at(0, 0.0)
+        within = algorithm.step_size.within(self.stop.rounds, self.stop.time_s)
+        _, epsilon = checked(within).at(0, 0.0)
         if epsilon != 1 and not isinstance(algorithm, Consensus):
             own = "kind" not in type(algorithm).__dict__
             raise ScenarioError(

@@ -19,6 +19,7 @@ from desim.mixings.base import Mixing, Weights
 from desim.mixings.metropolis import Metropolis
 from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.registry import Table
+from desim.step_sizes._checked import checked
 from desim.step_sizes.base import StepSize
 from desim.streams import Streams
 from desim.tensors.problem import Problem
@@ -174,7 +175,7 @@ class Setting:
 
     def step_size(self) -> StepSize:
         """alpha and epsilon, with the horizon filled in."""
-        return self.algorithm.step_size.within(self.stop.rounds, self.stop.time_s)
+        return checked(self.algorithm.step_size.within(self.stop.rounds, self.stop.time_s))
 
     def fleet(self, streams: Streams) -> Fleet:
         """The workers' machines; the model's cost is counted where one depends on it."""

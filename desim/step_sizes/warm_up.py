@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from desim.step_sizes._checked import checked
 from desim.step_sizes._schedule import Lasting
 from desim.step_sizes.base import StepSize
 
@@ -37,7 +38,7 @@ class WarmUp(Lasting):
 
     def within(self, rounds: int | None, time_s: float | None) -> StepSize:
         """With the horizon filled in for the inner step size."""
-        return self.model_copy(update={"after": self.after.within(rounds, time_s)})
+        return self.model_copy(update={"after": checked(self.after.within(rounds, time_s))})
 
     def at(self, step: float, time_s: float) -> tuple[float, float]:
         """(alpha' (start + (1 - start) min(1, u)), epsilon')."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from operator import add, mul, neg, pow, sub, truediv
 from typing import NoReturn, cast
 
+from desim.step_sizes._checked import checked
 from desim.step_sizes.base import StepSize
 
 
@@ -90,7 +91,7 @@ class CandidateStepSizes(StepSize):
 
     def within(self, rounds: int | None, time_s: float | None) -> CandidateStepSizes:
         """Each with the horizon."""
-        within = tuple(member.within(rounds, time_s) for member in self.members)
+        within = tuple(checked(member.within(rounds, time_s)) for member in self.members)
         return CandidateStepSizes(members=within)
 
     def at(self, step: float, time_s: float) -> tuple[float, float]:

@@ -4,6 +4,7 @@ import pytest
 from builders import examples, label, problem, setting, simulate, speeds
 
 from desim.engine.simulation import Simulation
+from desim.errors import SimulationError
 from desim.scenario.stopping import Stop
 from desim.stops.base import StopRule
 from desim.tensors.problem import Problem
@@ -171,3 +172,12 @@ def test_a_trial_needs_a_rule_that_ends_it_for_certain():
         Stop(rules=({"kind": "target", "metric": "train-loss", "value": 1.0},))
     with pytest.raises(ValueError, match="give it or target; a second target can stand in rules"):
         Stop(rounds=1, target_train_loss=1.0, target={"metric": "train-loss", "value": 1.0})
+
+
+def test_a_rule_that_says_neither_true_nor_false_is_refused():
+    class Forgetful(StopRule):
+        def reached(self, rows):
+            len(rows) > 3  # noqa: B015  (as written without `return`)
+
+    with pytest.raises(SimulationError, match="`reached` gives None; must be True or False"):
+        ended(DSGD, {"rounds": 2, "rules": (Forgetful(),)})

@@ -4,9 +4,11 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from builders import examples, label, models, problem, setting, simulate, speeds
 
 from desim.engine.simulation import Simulation
+from desim.errors import SimulationError
 from desim.metrics.base import Metric
 from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.registry import members
@@ -149,3 +151,30 @@ def test_a_class_of_ones_own_is_named_in_words():
 
 def test_every_member_is_in_the_list():
     assert {metric.kind for metric in METRICS} == set(members("metrics"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, 3),
+        (np.float32(0.5), 0.5),
+        (torch.tensor(0.25), 0.25),
+        (np.nan, np.nan),
+        ("3", None),
+        (None, None),
+        (torch.zeros(2), None),
+        (True, 1.0),
+    ],
+    ids=str,
+)
+def test_what_a_metric_of_ones_own_gives_is_a_number_or_refused(value, expected):
+    class Mine(Metric):
+        def value(self, evaluation):
+            return value
+
+    if expected is None:
+        with pytest.raises(SimulationError, match=r"Mine.*`value` gives .*; must be a number"):
+            last(DSGD, evaluate={"every_rounds": 1, "metrics": (Mine(),)})
+    else:
+        _, row = last(DSGD, evaluate={"every_rounds": 1, "metrics": (Mine(),)})
+        assert row["mine"] == expected or np.isnan(expected)

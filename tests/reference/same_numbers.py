@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from study.test_presets import NAMES, data, short
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("", "study")]
+from test_presets import NAMES, data, short
 
 
 def main() -> int:

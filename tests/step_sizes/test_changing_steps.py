@@ -6,7 +6,9 @@ from algorithms.one_sample_each import EXACT, ONE_EACH, SEED, N, gradients, mixi
 from builders import models, problem, setting, simulate, speeds
 
 from desim.engine.simulation import Simulation
+from desim.errors import ScenarioError
 from desim.step_sizes.base import StepSize
+from desim.step_sizes.warm_up import WarmUp
 from desim.tuning.shared_clock import SharedClock
 
 DECAY = {"kind": "inverse-time", "alpha": 0.3, "over_steps": 4}
@@ -90,3 +92,20 @@ def test_candidates_of_a_schedule_share_a_clock(kind):
     together = SharedClock(trial(steps[0]), steps).run_all()
     alone = [Simulation(trial(step)).run() for step in steps]
     assert [repr(outcome) for outcome in together] == [repr(outcome) for outcome in alone]
+
+
+@pytest.mark.parametrize(
+    "given", [0.1, (0.1,), (-0.1, 1.0), (0.1, float("nan")), ("a", 1.0), (0.1, 0.0), None], ids=str
+)
+@pytest.mark.parametrize("around", [False, True])
+def test_what_a_step_size_of_ones_own_gives_is_checked_at_every_step(given, around):
+    class Late(StepSize):
+        """Sound at first."""
+
+        def at(self, step, time_s):
+            return (0.1, 1.0) if step < 2 else given
+
+    step_size = WarmUp(over_steps=1, after=Late()) if around else Late()
+    method = {"kind": "dsgd", "batch": 1, "step_size": step_size}
+    with pytest.raises(ScenarioError, match=r"Late.*gives .* at step 2, .*must be a pair of fin"):
+        Simulation(setting(method, stop={"rounds": 4}), train=False).run()
