@@ -57,6 +57,7 @@ def test_what_extensions_need_is_public() -> None:
     """The base of every axis, and what the methods of these bases are given."""
     wanted = {"Ref", "Streams", "Weights", "Fleet", "Received", "Law", "Deadline", "Averaging"}
     wanted |= {"Metric", "Evaluation", "StopRule", "Row", "StepSize", "Worker", "Message"}
+    wanted |= {"ReportFigure", "FigureData", "Drawing"}
     assert wanted <= set(desim.__all__)
 
 
