@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -53,13 +54,17 @@ def load(folder: str | Path) -> pd.DataFrame:
         ResultsError: it is no folder that `desim run` wrote, or holds no finished trial.
     """
     root = Path(folder)
-    finished, keys = trials(root), sorted(load_schema(root).sweep)
+    finished, schema = trials(root), load_schema(root)
+    keys = sorted(schema.sweep)
     frames = []
     for row in finished.to_dict("records"):
         frame = pq.read_table(root / "trials" / row["trial"] / "metrics.parquet").to_pandas()
         # The manifest's values win, so that this table and `trials` join on equal types.
         frames.append(frame.assign(**{key: row[key] for key in keys}).sort_values("time_s"))
-    return pd.concat(frames, ignore_index=True)
+    metrics = pd.concat(frames, ignore_index=True)
+    # Where the sweep goes over what is measured, trials may lack a column.
+    lacking = [column.name for column in schema.metrics if column.name not in metrics]
+    return metrics.assign(**dict.fromkeys(lacking, np.nan))
 
 
 def trials(folder: str | Path) -> pd.DataFrame:

@@ -81,6 +81,7 @@ def test_a_scenario_takes_a_method_and_a_compressor_of_ones_own(
     more = tomllib.loads(blocks("toml")[3])
     table["evaluate"] = more["evaluate"] | {"every_s": 20.0}
     table["stop"] |= {key: more["stop"][key] for key in ("target", "rules")}
+    table["report"] = more["report"]
     (tmp_path / "own.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
     done = desim(f"desim run own.toml --out {tmp_path / 'results'} --jobs 1", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -90,6 +91,7 @@ def test_a_scenario_takes_a_method_and_a_compressor_of_ones_own(
     assert (losses["last"] < losses["first"] - 0.1).all()
     assert (metrics["longest_model"] > 0).all()
     assert metrics["worst_worker_accuracy"].between(0, 1).all()
+    assert (tmp_path / "results" / "report" / "last-values.svg").is_file()
 
 
 def test_the_compressor_of_ones_own_keeps_its_promises(

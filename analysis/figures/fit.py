@@ -60,7 +60,7 @@ class Fit(ReportFigure):
     of: ClassVar[FolderKind] = "fit"
 
     def draw(self, data: FigureData) -> Iterator[Drawing]:
-        """One figure."""
+        """The densities and the tails of all fitted laws, from the folder's tables."""
         from desim.analysis.fits import load_fit
 
         yield Drawing(self.kind, fit(*load_fit(data.root)))

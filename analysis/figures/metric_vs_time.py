@@ -35,10 +35,9 @@ class MetricVsTime(ReportFigure):
     order: ClassVar[int] = 1
 
     def draw(self, data: FigureData) -> Iterator[Drawing]:
-        """One figure for each metric that has a value anywhere."""
-        for column in data.schema.metrics:
-            if column != data.metric and column.standard and column.name != _ACCURACY:
-                continue
+        """One figure for each metric that has a value anywhere, the report's own first."""
+        unasked = [c for c in data.schema.metrics if not c.standard or c.name == _ACCURACY]
+        for column in dict.fromkeys([data.metric, *unasked]):
             rows, trials = data.measured(column)
             if np.isfinite(rows[column.name].to_numpy(dtype=float)).any():
                 figure = metric_vs_time(rows, trials, data.styles, column)

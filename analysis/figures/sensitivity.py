@@ -37,7 +37,7 @@ class Sensitivity(ReportFigure):
     of: ClassVar[FolderKind] = "tuning"
 
     def draw(self, data: FigureData) -> Iterator[Drawing]:
-        """One figure."""
+        """The candidates of all methods in one plot."""
         from desim.analysis.tuning import load_candidates
 
         candidates = load_candidates(data.root)

@@ -32,7 +32,7 @@ class TimeShare(ReportFigure):
     order: ClassVar[int] = 6
 
     def draw(self, data: FigureData) -> Iterator[Drawing]:
-        """One figure."""
+        """The shares of each algorithm, mean over its seeds."""
         from desim.analysis.time_shares import time_shares
 
         served = bool(data.trials["server"].any())

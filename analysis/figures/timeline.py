@@ -69,7 +69,7 @@ def timeline(
     The workers are the same in every panel, evenly spaced from the slowest to the fastest; below
     them is the server of a method that has one. A dark tick closes a step: the worker, or the
     server, goes on from its new model. Dots under a lane are messages that arrive, crosses ones
-    that are lost on their way to it.
+    that are dropped on their way to it.
 
     Args:
         folder: what `desim run` wrote.

@@ -60,13 +60,13 @@ def _end(stop: Mapping[str, Any], evaluate: Mapping[str, Any], *, served: bool) 
     match stop.get("target"):
         case {"metric": metric, "value": value, **rest}:
             side = {"above": " or above", "below": " or below"}.get(str(rest.get("when")), "")
-            ends.append(f"a {phrase(metric)} of {number(value)}{side}")
+            ends.append(f"a {_member(metric)} of {number(value)}{side}")
         case None:
             pass
         case target:
             ends.append(f"a target: {phrase(target)}")
     rules = stop.get("rules")
-    ends += [phrase(rule) for rule in rules] if isinstance(rules, list) else []
+    ends += [_member(rule) for rule in rules] if isinstance(rules, list) else []
     pace = [text.format(number(evaluate[key])) for key, text in _PACE.items() if key in evaluate]
     parts = []
     if ends:
@@ -80,9 +80,16 @@ def _end(stop: Mapping[str, Any], evaluate: Mapping[str, Any], *, served: bool) 
             model += ", averaged over all rounds so far,"
         parts.append(f"{model} is evaluated every {pace[0]}.")
     if metrics := evaluate.get("metrics"):
-        asked = [phrase(one) for one in metrics] if isinstance(metrics, list) else [phrase(metrics)]
-        parts.append(f"Also measured: {listed(asked)}.")
+        asked = metrics if isinstance(metrics, list) else [metrics]
+        parts.append(f"Also measured: {listed([_member(one) for one in asked])}.")
     return " ".join(parts)
+
+
+def _member(table: Any) -> str:
+    """A metric or a rule, without the label that it has not been given."""
+    if isinstance(table, Mapping):
+        return phrase({key: value for key, value in table.items() if value != ""})
+    return phrase(table)
 
 
 def _seeds(seeds: list[Any]) -> str:

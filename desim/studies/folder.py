@@ -253,7 +253,7 @@ def schema_of(kind: FolderKind, scenario: Scenario, metric: str | None = None) -
         kind: of folder.
         scenario: what is run.
         metric: the column that tables and figures are about; left out, that of the scenario's
-            target or the training loss.
+            target if it can be compared, else the training loss.
     """
     columns = {
         one.name: one.column()
@@ -262,8 +262,8 @@ def schema_of(kind: FolderKind, scenario: Scenario, metric: str | None = None) -
         for one in measured(changed.evaluate, changed.stop)
     }
     target = scenario.stop.the_target()
-    chosen = metric or (target.metric.name if target else "train_loss")
-    return ResultsSchema(kind, tuple(columns.values()), tuple(scenario.sweep), chosen)
+    aimed = target.metric.name if target and target.metric.good else "train_loss"
+    return ResultsSchema(kind, tuple(columns.values()), tuple(scenario.sweep), metric or aimed)
 
 
 def _same_kind(path: Path, schema: ResultsSchema) -> None:

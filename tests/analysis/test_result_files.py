@@ -131,6 +131,15 @@ def test_a_column_that_the_schema_does_not_name_is_no_sweep_key(fabricate):
     assert table["cluster.load"].tolist() == [1, 2]
 
 
+def test_a_metric_of_other_trials_is_nan(fabricate):
+    made = fabricate("a")
+    made.decay("a", 0, 4.0)
+    made.measure("sharpness", "low")
+    made.describe()
+    assert analysis.load(made.folder)["sharpness"].isna().all()
+    assert analysis.summary(made.folder, metric="sharpness")["reached"].tolist() == [0]
+
+
 def test_a_scenario_that_is_gone_is_missed(fabricate):
     made = fabricate("a")
     made.decay("a", 0, 4.0)

@@ -64,6 +64,24 @@ def test_a_scenario_is_told_in_sentences():
     ]
 
 
+def test_targets_rules_and_metrics_that_are_asked_for_are_told():
+    target = {"kind": "target", "metric": {"kind": "test-accuracy", "label": ""}, "value": 0.85}
+    ends = {"rounds": 5, "target": target, "rules": [{"kind": "mine:Plateau", "patience": 3}]}
+    asked = [{"kind": "staleness-max", "label": ""}, {"kind": "mine:Norm", "label": "norm"}]
+    told = dict(sentences({"stop": ends, "evaluate": {"every_s": 1.0, "metrics": asked}}))
+    assert told["End"] == (
+        "A trial ends at 5 rounds (mean local steps per worker) or a test-accuracy of 0.85 or "
+        "mine:Plateau (patience = 3), whichever comes first. The mean model is evaluated every 1 "
+        "simulated s. Also measured: staleness-max and mine:Norm (label = norm)."
+    )
+    above = {"target": {"metric": "bits-sent", "value": 1e6, "when": "above"}}
+    assert sentences({"stop": above}) == [("End", "A trial ends at a bits-sent of 1e+06 or above.")]
+    for evil in ("x", 7, [], {}, [7]):
+        for key in ("target", "rules"):
+            assert all(text for _, text in sentences({"stop": {"rounds": 1, key: evil}}))
+        sentences({"evaluate": {"every_s": 1.0, "metrics": evil}})
+
+
 def test_laws_and_links_that_are_not_known_are_told_key_by_key():
     own = {
         "cluster": {"workers": 3, "stragglers": {"kind": "mine:Law", "rate_sps": 5.0}},

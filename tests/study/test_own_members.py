@@ -185,6 +185,25 @@ class Halving(desim.StepSize):
     def at(self, step, time_s):
         return self.alpha / 2**step, self.epsilon
 ''',
+    "my_figure": '''
+"""What every trial sent."""
+
+from desim.analysis import style
+
+import desim
+
+
+class BitsSent(desim.ReportFigure):
+    """A bar for each trial."""
+
+    title = "What every trial sent"
+
+    def draw(self, data):
+        figure = style.new_figure(3.0)
+        last = data.metrics.groupby("trial")["bits_sent"].last()
+        figure.subplots().bar(last.index, last)
+        yield desim.Drawing("bits-by-trial", figure)
+''',
 }
 
 #: Where each stands in a scenario: its key and table, and whether a search can do without it.
@@ -203,6 +222,7 @@ TABLES: dict[str, tuple[str, Any]] = {
     "my_dataset": ("problem.dataset", {"kind": "my_dataset:Stripes"}),
     "my_metric": ("evaluate.metrics", ["my_metric:ModelNorm"]),
     "my_stop": ("stop.rules", [{"kind": "my_stop:Evaluations", "n": 3}]),
+    "my_figure": ("report", {"figures": ["my_figure:BitsSent"]}),
     "my_step_size": ("algorithms.1.step_size", {"kind": "my_step_size:Halving", "alpha": 0.5}),
 }
 
@@ -250,6 +270,9 @@ def test_it_runs_and_is_seen_in_the_table_and_the_page(
         assert (metrics["model_norm"] > 0).all()
     elif member == "my_stop":
         assert (manifest["stopped_by"], len(metrics)) == ("Evaluations", 3)
+    elif member == "my_figure":
+        assert "<figcaption>What every trial sent</figcaption>" in html
+        assert Path("out/report/bits-by-trial.png").is_file()
     else:
         assert f"{member}:" in words
     if member == "my_link":  # 5 samples and 0.5 s in each round

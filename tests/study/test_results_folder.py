@@ -147,6 +147,13 @@ def test_the_folder_says_what_it_is(tmp_path: Path) -> None:
         assert set(TRIAL) <= set(manifest)
 
 
+def test_results_are_not_about_a_count_that_ends_them(tmp_path: Path) -> None:
+    target = {"metric": "bits-sent", "value": 1e5, "when": "above"}
+    changes = {"stop": {"rounds": 2, "target": target}}
+    folder = simulator.run(simulator.from_table(tiny(changes)), tmp_path / "out", jobs=1)
+    assert ResultsSchema.read(folder).metric == "train_loss"
+
+
 @pytest.mark.parametrize("damage", [None, "{", "[]", '{"kind": "run"}'])
 def test_a_folder_whose_description_is_gone_or_damaged_gets_it_back(
     tmp_path: Path, damage: str | None
