@@ -8,10 +8,18 @@ from .algorithms.parts.consensus import Consensus as Consensus
 from .algorithms.parts.deadline import Deadline as Deadline
 from .algorithms.parts.rounds import Rounds as Rounds
 from .algorithms.parts.synchronous import Synchronous as Synchronous
-from .analysis.figures.base import Drawing as Drawing
-from .analysis.figures.base import FigureData as FigureData
-from .analysis.figures.base import ReportFigure as ReportFigure
-from .analysis.figures.base import Report as Report
+from .analysis.figures.base import (
+    Drawing as Drawing,
+)
+from .analysis.figures.base import (
+    FigureData as FigureData,
+)
+from .analysis.figures.base import (
+    Report as Report,
+)
+from .analysis.figures.base import (
+    ReportFigure as ReportFigure,
+)
 from .clock.faults import Faults as Faults
 from .clock.fleet import Fleet as Fleet
 from .clock.hardware import Hardware as Hardware
