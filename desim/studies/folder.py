@@ -64,6 +64,7 @@ class ResultsFolder:
                 _same(path, file, scenario)
                 _same_kind(path, schema)
                 schema.write(path)
+                _write(file, tomli_w.dumps(scenario.table()))  # its [report] may be another
                 return
             if path.is_dir() and any(one.name != RESULTS_FILE for one in path.iterdir()):
                 raise ResultsError(
@@ -325,7 +326,8 @@ def _same(path: Path, file: Path, scenario: Scenario) -> None:
     except ValueError as error:
         raise ResultsError(f"{file}: is no scenario ({error}); choose another folder") from None
     now = tomllib.loads(tomli_w.dumps(scenario.table()))
-    old, new = _flat(there), _flat(now)
+    # What is drawn changes no trial.
+    old, new = ({k: v for k, v in _flat(t).items() if not _drawn(k)} for t in (there, now))
     for key in [*new, *old]:
         before, after = old.get(key, "nothing"), new.get(key, "nothing")
         if before != after:
@@ -333,6 +335,10 @@ def _same(path: Path, file: Path, scenario: Scenario) -> None:
                 f"--out = {path}: holds another scenario, with {key} = {short(before)} instead of "
                 f"{short(after)}; choose another folder"
             )
+
+
+def _drawn(key: str) -> bool:
+    return key == "report" or key.startswith("report.")
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:

@@ -175,3 +175,13 @@ def test_what_another_command_wrote_is_refused(tmp_path: Path) -> None:
     folder = simulator.run(simulator.from_table(table), tmp_path / "out", jobs=1)
     with pytest.raises(ResultsError, match="holds what `desim run` wrote; choose another folder"):
         simulator.tune(simulator.from_table(table), folder, grid=simulator.Grid(3, 0), jobs=1)
+
+
+def test_what_is_drawn_may_change_while_trials_are_kept(tmp_path: Path) -> None:
+    folder = simulator.run(simulator.from_table(tiny()), tmp_path / "out", jobs=1, train=False)
+    before = sums(folder)
+    more = simulator.from_table(tiny({"report": {"figures": ["timeline"]}}))
+    assert simulator.run(more, tmp_path / "out", jobs=1, train=False) == folder
+    changed = [name for name, checksum in sums(folder).items() if checksum != before[name]]
+    assert changed == ["scenario.toml"]
+    assert "timeline" in (folder / "scenario.toml").read_text()
