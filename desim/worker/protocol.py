@@ -13,6 +13,8 @@ methods still do what no real worker could:
 - `parts/mailboxes.py`, `parts/token_queues.py`, `parts/pushes.py`: made once for all workers in
   `prepare`, though each worker touches its own part only.
 - `rounds(catch_up=True)` (absent = "skip"): a worker reads how far its neighbours are.
+- `barrier` (barrier = "global"): opens for all at the instant at which the last one comes, without
+  a message.
 - choco-sgd, dcd-psgd, ecd-psgd: the message is the sender's whole new replica, billed as the
   compressed change: all copies are equal, so a receiver would compute the same.
 - tags, and the numbers of requests, ride in headers that aren't billed.
