@@ -78,15 +78,13 @@ class SimulatedWorker(Messenger, Worker):
 
     def step_size(self) -> float:
         """alpha now."""
-        return self._step_sizes()[0]
+        step = self.steps if self._progress is None else self._progress()
+        return self._step_size.at(step, self._env.now)[0]
 
     def consensus_step(self) -> float:
         """epsilon now."""
-        return self._step_sizes()[1]
-
-    def _step_sizes(self) -> tuple[float, float]:
         step = self.steps if self._progress is None else self._progress()
-        return self._step_size.at(step, self.now_s)
+        return self._step_size.at(step, self._env.now)[1]
 
     def initial_model(self) -> Ref:
         """The last committed model."""
