@@ -15,7 +15,8 @@ from desim.analysis import style
 from desim.analysis.errors import ResultsError
 from desim.analysis.figures.base import Drawing, FigureData, Per, Report, ReportFigure
 from desim.analysis.results import at_point, sweep_keys, sweep_points
-from desim.schema.registry import explain, members
+from desim.schema.explain import explain
+from desim.schema.registry import members
 from desim.schema.results import COMMANDS, FolderKind
 
 #: Figures of single points are drawn for so many points of a sweep at most.
@@ -155,13 +156,17 @@ def _drawings(figure: ReportFigure, data: FigureData) -> list[Drawing]:
         raise _refused(figure, error) from None
     drawings = []
     for one in given:
-        if not (isinstance(one, Drawing) and isinstance(one.figure, Figure)):
+        if not (isinstance(one, Drawing) and isinstance(one.figure, Figure) and _named(one)):
             raise ResultsError(
                 f"figure {_name(figure)}: gave {' '.join(repr(one).split())[:60]}; draw must yield "
-                "desim.Drawing(name, figure), with a figure of matplotlib's"
+                "desim.Drawing(name, figure): a name for its files, and a figure of matplotlib's"
             )
         drawings.append(one)
     return drawings
+
+
+def _named(drawing: Drawing) -> bool:
+    return isinstance(drawing.name, str) and _slug(drawing.name).strip(".-") != ""
 
 
 def _refused(figure: ReportFigure, error: Exception) -> Exception:

@@ -73,6 +73,7 @@ from .errors import (
 from .errors import (
     SimulationError as SimulationError,
 )
+from .metrics.base import Counts as Counts
 from .metrics.base import Evaluation as Evaluation
 from .metrics.base import Metric as Metric
 from .metrics.base import Row as Row
@@ -96,6 +97,7 @@ from .scenario.setting import Setting as Setting
 from .scenario.stopping import Evaluate as Evaluate
 from .scenario.stopping import Stop as Stop
 from .schema.results import Column as Column
+from .step_sizes._schedule import Schedule as Schedule
 from .step_sizes.base import StepSize as StepSize
 from .stops.base import StopRule as StopRule
 from .streams import Streams as Streams

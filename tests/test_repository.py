@@ -37,3 +37,11 @@ def test_contributing_says_where_members_and_their_tests_are(axis: str) -> None:
     assert tests
     for name in tests:
         assert (ROOT / name).is_file(), name
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    folders = (ROOT / name for name in ("desim", "analysis", "tests"))
+    files = (file for folder in folders for file in folder.rglob("*.py"))
+    lines = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in files}
+    assert len(lines) > 400
+    assert {str(file): count for file, count in lines.items() if count > 400} == {}

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
 from desim.analysis.metrics import measured
 from desim.schema.registry import Member, Table
-from desim.schema.results import Column, FolderKind, ResultsSchema
+from desim.schema.results import COMMANDS, Column, FolderKind, ResultsSchema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +114,20 @@ class ReportFigure(Member):
     order: ClassVar[int] = 100
     per: ClassVar[Per] = "point"
     of: ClassVar[FolderKind] = "run"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, allowed in (("per", get_args(Per)), ("of", get_args(FolderKind))):
+            if getattr(cls, name) not in allowed:
+                rule = ", ".join(map(repr, allowed))
+                raise TypeError(f"{cls.__name__}.{name} = {getattr(cls, name)!r}: one of {rule}")
+        if not isinstance(cls.order, int):
+            raise TypeError(f"{cls.__name__}.order = {cls.order!r}: must be a whole number")
+        if cls.of != "run" and cls.per != "folder":
+            raise TypeError(
+                f"{cls.__name__}.per = {cls.per!r}: what `desim {COMMANDS[cls.of]}` wrote has no "
+                "points of a sweep; must be 'folder'"
+            )
 
     @abstractmethod
     def draw(self, data: FigureData) -> Iterator[Drawing]:

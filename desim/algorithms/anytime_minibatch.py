@@ -19,14 +19,15 @@ paper doesn't have it, m is averaged as m_i + sum_j w_ij (Q(m_j) - Q(m_i)).
 
 from collections.abc import Callable
 from math import sqrt
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Self, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from desim.algorithms.parts.deadline import Deadline
 from desim.algorithms.parts.rounds import Rounds
 from desim.errors import ScenarioError
 from desim.mixings.base import Weights
+from desim.step_sizes._schedule import Lasting
 from desim.streams import Streams
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
@@ -52,6 +53,15 @@ class AnytimeMinibatch(Deadline, Rounds):
     consensus_rounds: Annotated[int, Field(ge=1)]
     mu: Annotated[float, Field(gt=0)] | None = None
     compressor: Compressor = NoCompressor()
+
+    @model_validator(mode="after")
+    def _steps_are_constant(self) -> Self:
+        if isinstance(self.step_size, Lasting):
+            raise ValueError(
+                f"step_size = {self.step_size.table()}: changes during a run; must be constant, "
+                "since the newest alpha weighs the gradients of all rounds"
+            )
+        return self
 
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:
         """A vector and a number of 32 bits."""

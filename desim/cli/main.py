@@ -144,6 +144,7 @@ def tune(
 ) -> None:
     """Find each method's best step size, or deadline; as many candidates for every method."""
     from desim.cli.tuning_table import print_tuning
+    from desim.schema.results import column_name
     from desim.tuning.grid import Grid
     from desim.tuning.search import prepare_search
     from desim.tuning.tune import execute
@@ -153,7 +154,7 @@ def tune(
     aimed, values = options.targets("--target", target)
     if len(values) > 1:
         raise ScenarioError(f"--target = {target!r}: must be one value")
-    if aimed and metric and aimed != metric:
+    if aimed and metric and column_name(aimed) != column_name(metric):
         raise ScenarioError(f"--target = {target!r}, --metric = {metric!r}: name one metric")
     planned = prepare_search(
         scenario,

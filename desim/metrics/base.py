@@ -7,9 +7,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import nan
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from desim.errors import SimulationError
+from desim.schema.phrases import in_words, suggest
 from desim.schema.registry import Member
 from desim.schema.results import Column, Good
 from desim.tensors.evaluation import loss_and_gradient, mean_and_spread, tested, training_loss
@@ -80,7 +81,11 @@ class Evaluation:
 
     @property
     def _known(self) -> EvaluatedModels:
-        assert self._models is not None, "a run of the clock alone measures metrics of the clock"
+        if self._models is None:
+            raise SimulationError(
+                "a metric with clock = True may look at evaluation.counts only: without training "
+                "there are no models"
+            )
         return self._models
 
     @property
@@ -90,13 +95,13 @@ class Evaluation:
 
     @property
     def models(self) -> Tensor:
-        """The evaluated models, (workers, parameters): a copy."""
-        return self._known.store.data[self._known.store.index(self._known.rows)]
+        """The evaluated models, (workers, parameters): a copy, which may be changed."""
+        return self._known.store.data[self._known.store.index(self._known.rows)].clone()
 
     @property
     def mean(self) -> Tensor:
-        """The mean of these models, (parameters,)."""
-        return self._mean_and_spread[0]
+        """The mean of these models, (parameters,): a copy, which may be changed."""
+        return self._mean_and_spread[0].clone()
 
     @property
     def spread(self) -> float:
@@ -110,12 +115,12 @@ class Evaluation:
     @cached_property
     def training(self) -> tuple[float, Tensor]:
         """The objective at the mean model over all training data, and its gradient."""
-        return loss_and_gradient(self.task, self.mean)
+        return loss_and_gradient(self.task, self._mean_and_spread[0])
 
     @cached_property
     def test(self) -> tuple[float, float]:
         """Loss and accuracy of the mean model on the test data; nan where there is none."""
-        return tested(self.task, self.mean)
+        return tested(self.task, self._mean_and_spread[0])
 
     @cached_property
     def training_losses(self) -> list[float]:
@@ -141,8 +146,18 @@ class Row:
     values: Mapping[str, float]
 
     def __getitem__(self, name: str) -> float:
-        """The value of a metric by the name of its column; nan where it isn't measured."""
-        return self.values.get(name, nan)
+        """The value of a metric by its column's name or its kind; nan without training.
+
+        Raises:
+            SimulationError: it isn't measured.
+        """
+        try:
+            return self.values[name.replace("-", "_")]
+        except KeyError:
+            raise SimulationError(
+                f"row[{name!r}]: isn't measured (a stop rule names what it needs in `metrics`); "
+                f"{suggest(name, list(self.values))}"
+            ) from None
 
     @property
     def steps(self) -> int:
@@ -174,6 +189,7 @@ class Metric(Member):
         good: "low" or "high", or None where neither is: nothing can be compared or aimed at then.
         clock: whether it is measured without training, too: from counts alone.
         standard: its place among those that every trial measures; 0 where it must be asked for.
+            Neither this nor the title is inherited.
 
     Attributes:
         label: its name in the results; left out, its kind, or the name of a class of your own.
@@ -188,16 +204,22 @@ class Metric(Member):
 
     label: str = ""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.good not in (None, "low", "high"):
+            raise TypeError(f"{cls.__name__}.good = {cls.good!r}: must be 'low', 'high' or None")
+
     @property
     def name(self) -> str:
         """Of its column: `test-accuracy` is `test_accuracy`, `MyMetric` is `my_metric`."""
-        own = type(self).__dict__.get("kind") or _in_words(type(self).__name__)
+        own = type(self).__dict__.get("kind") or in_words(type(self).__name__)
         return re.sub(r"\W+", "_", self.label or own)
 
     def column(self) -> Column:
         """Its column in the results."""
-        title = self.label or self.title or self.name.replace("_", " ")
-        return Column(self.name, title, self.unit, self.good, self.clock, self.standard > 0)
+        title = self.label or vars(type(self)).get("title") or self.name.replace("_", " ")
+        standard = not self.label and vars(type(self)).get("standard", 0) > 0
+        return Column(self.name, title, self.unit, self.good, self.clock, standard)
 
     @abstractmethod
     def value(self, evaluation: Evaluation) -> float:
@@ -205,8 +227,3 @@ class Metric(Member):
 
         A metric with `clock` looks at nothing but `evaluation.counts`.
         """
-
-
-def _in_words(name: str) -> str:
-    """`WorstLoss` as `worst-loss`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()

@@ -17,9 +17,10 @@ from desim.errors import ScenarioError
 from desim.scenario.bundled import bundled
 from desim.scenario.setting import Cluster, Network, Setting
 from desim.scenario.stopping import Evaluate, Stop, measured
+from desim.schema.explain import explain
 from desim.schema.paths import anchored
 from desim.schema.phrases import short, spelled, suggest
-from desim.schema.registry import Member, Table, explain
+from desim.schema.registry import Member, Table
 from desim.step_sizes._checked import checked
 from desim.tensors.problem import Problem
 

@@ -1,5 +1,6 @@
 """The tables of a scenario that say when a trial is evaluated and when it ends."""
 
+from math import inf
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -24,6 +25,24 @@ def _without_kind(value: Any) -> Any:
     return value
 
 
+#: What a rule says of its limits.
+_LIMITS = ("at_time_s", "at_steps")
+
+
+def _limit(rule: StopRule, name: str) -> float:
+    """A limit that a rule sets; one of your own may say anything."""
+    value: Any = rule.at_time_s() if name == "at_time_s" else rule.at_steps(2)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not value > 0:
+        raise ValueError(
+            f"rules = {rule.table()}: {name} gives {value!r}; must be a positive number, inf for "
+            "none"
+        )
+    if not all(isinstance(metric, Metric) for metric in rule.metrics()):
+        raise ValueError(f"rules = {rule.table()}: `metrics` must give metrics, desim.Metric")
+    return float(value)
+
+
 class Stop(Table):
     """When a trial ends: at the first of these that is reached.
 
@@ -46,9 +65,8 @@ class Stop(Table):
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
-        certain = [rule.at_time_s() for rule in self.all_rules()]
-        certain += [rule.at_steps(1) for rule in self.all_rules()]
-        if min(certain, default=float("inf")) == float("inf"):
+        certain = [_limit(rule, name) for rule in self.all_rules() for name in _LIMITS]
+        if min(certain, default=inf) == inf:
             raise ValueError(
                 "must have time_s, rounds or steps, since a target may never be reached"
             )

@@ -1,6 +1,7 @@
 """Words for messages: units, values, keys and suggestions."""
 
 import difflib
+import re
 
 _UNITS: tuple[tuple[str, str], ...] = (
     ("_bytes_per_s", "bytes/s"),
@@ -39,3 +40,8 @@ def suggest(word: object, known: list[str]) -> str:
     """A way out for a word that isn't known."""
     close = difflib.get_close_matches(str(word), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"
+
+
+def in_words(name: str) -> str:
+    """`WorstLoss` as `worst-loss`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()

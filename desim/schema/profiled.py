@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Self
 from pydantic import ValidationError
 
 from desim.schema import profiles
+from desim.schema.explain import explain
 from desim.schema.phrases import spelled
-from desim.schema.registry import NestedError, Table, explain
+from desim.schema.registry import NestedError, Table
 
 
 class Profiled(Table):

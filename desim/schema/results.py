@@ -12,10 +12,13 @@ DIR/fit.parquet, ...                      of a fit
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
+
+from desim.schema.phrases import in_words
 
 FILE = "results.json"
 
@@ -79,6 +82,11 @@ class Column:
         return f"{self.title} [{self.unit}]" if self.unit else self.title
 
 
+def column_name(metric: str) -> str:
+    """The column of a metric that is known by its kind, label or class: `a:MyLoss` is `my_loss`."""
+    return re.sub(r"\W+", "_", in_words(metric.rpartition(":")[2]) if ":" in metric else metric)
+
+
 @dataclass(frozen=True)
 class ResultsSchema:
     """What a results folder is.
@@ -96,12 +104,12 @@ class ResultsSchema:
     metric: str = "train_loss"
 
     def column(self, name: str) -> Column:
-        """A metric by the name of its column, or its kind: `test-accuracy` is `test_accuracy`.
+        """A metric by its column's name, its kind, label or class: `test-accuracy`, `a:MyMetric`.
 
         Raises:
             KeyError: it isn't measured here.
         """
-        wanted = name.replace("-", "_")
+        wanted = column_name(name)
         for column in self.metrics:
             if column.name == wanted:
                 return column

@@ -66,7 +66,7 @@ class ResultsFolder:
                 schema.write(path)
                 _write(file, tomli_w.dumps(scenario.table()))  # its [report] may be another
                 return
-            if path.is_dir() and any(one.name != RESULTS_FILE for one in path.iterdir()):
+            if path.is_dir() and any(path.iterdir()) and not _just_begun(path):
                 raise ResultsError(
                     f"--out = {path}: must be empty or hold results of this scenario, and it holds "
                     "other files; choose another folder"
@@ -265,6 +265,17 @@ def schema_of(kind: FolderKind, scenario: Scenario, metric: str | None = None) -
     target = scenario.stop.the_target()
     aimed = target.metric.name if target and target.metric.good else "train_loss"
     return ResultsSchema(kind, tuple(columns.values()), tuple(scenario.sweep), metric or aimed)
+
+
+def _just_begun(path: Path) -> bool:
+    """Whether a run was stopped between making the folder and describing what it runs."""
+    if not {one.name for one in path.iterdir()} <= {"trials", RESULTS_FILE}:
+        return False
+    try:
+        ResultsSchema.read(path)
+    except ValueError:
+        return False
+    return not any((path / "trials").glob("*"))
 
 
 def _same_kind(path: Path, schema: ResultsSchema) -> None:

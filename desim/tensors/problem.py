@@ -118,9 +118,11 @@ class Problem(Table):
             return False
         if self.model.default_loss != "cross-entropy" or data.names:
             return False
-        y = data.train_y
-        classes = np.issubdtype(y.dtype, np.integer) and y.ndim == 1 and len(y) > 0
-        fits = data.train_x.shape == (len(y), *shape.inputs)
+        x, y = data.train_x, data.train_y
+        if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
+            return False
+        classes = y.dtype == np.int64 and y.ndim == 1 and len(y) > 0
+        fits = x.dtype.kind == "f" and x.shape == (len(y), *shape.inputs)
         return bool(classes and fits and y.min() >= 0 and y.max() < shape.outputs)
 
     def task(self, workers: int, streams: Streams, device: torch.device) -> Task:

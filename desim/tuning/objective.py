@@ -93,5 +93,9 @@ class Score(NamedTuple):
 
 def score(objective: Objective, curves: Sequence[Curve]) -> Score:
     """The score of a candidate from its trials, one per seed."""
-    best = [inf if curve.diverged else objective.sign * objective.best(curve) for curve in curves]
+    best = [objective.sign * objective.best(curve) for curve in curves]
+    best = [
+        inf if curve.diverged or not isfinite(value) else value
+        for curve, value in zip(curves, best, strict=True)
+    ]
     return Score(fmean(map(objective.cost, curves)), fmean(best))

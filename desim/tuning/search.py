@@ -11,6 +11,7 @@ from desim.errors import ScenarioError
 from desim.metrics.base import Metric
 from desim.scenario.scenario import Scenario, prepared
 from desim.scenario.stopping import measured
+from desim.schema.results import column_name
 from desim.streams import Streams
 from desim.tuning.grid import Grid
 from desim.tuning.objective import Objective
@@ -121,7 +122,7 @@ def prepare_search(
             f"sweep = {scenario.sweep}: must be empty, each point has a best of its own; "
             "use --set 'sweep={}' and --set for one point"
         )
-    tried, objective = _objective(scenario, target, at, metric)
+    tried, objective = _objective(scenario, target, at, metric, deadline=deadline)
     if deadline:
         if epsilons:
             raise ScenarioError(
@@ -149,7 +150,12 @@ def prepare_search(
 
 
 def _objective(
-    scenario: Scenario, target: float | None, at: float | None, metric: str | None
+    scenario: Scenario,
+    target: float | None,
+    at: float | None,
+    metric: str | None,
+    *,
+    deadline: bool,
 ) -> tuple[Scenario, Objective]:
     """The scenario that is tried, which measures and stops as the objective needs it."""
     stop, own = scenario.stop, scenario.stop.the_target()
@@ -157,31 +163,50 @@ def _objective(
         raise ScenarioError(f"--target = {target:g}, --at = {at:g}: give one of them")
     chosen = own.metric if own else Metric.parse("train-loss")
     if metric is not None:
-        try:
-            chosen = Metric.parse(metric)
-        except ValueError as error:
-            raise ScenarioError(f"--metric = {metric!r}: {error}") from None
-    if chosen.good is None and not (own and own.metric == chosen):
+        chosen = _metric(scenario, metric)
+    aimed = own if own and own.metric == chosen else None
+    if chosen.good is None and not aimed:
         raise ScenarioError(
             f"--metric = {chosen.name!r}: neither low nor high values of it are good; choose one "
             "that `desim show` gives a good direction"
         )
-    column, above = chosen.column(), chosen.good == "high"
+    if chosen.clock and not deadline:
+        raise ScenarioError(
+            f"--metric = {chosen.name!r}: is the same for all step sizes, which don't change a "
+            "timeline; choose another, such as train-loss, or search --deadline"
+        )
+    column, above = chosen.column(), aimed.above if aimed else chosen.good == "high"
     if at is not None:
         if stop.time_s is not None and at > stop.time_s:
             raise ScenarioError(
                 f"--at = {at:g}: must be at most stop.time_s = {stop.time_s:g}, in seconds"
             )
-        changes = {"stop.time_s": at, "stop.target_train_loss": None, "stop.target": None}
-        tried = _measuring(scenario.with_values(changes), chosen)
+        changes: dict[str, Any] = {"stop.target_train_loss": None, "stop.target": None}
+        # A step size that lasts as long as the run goes on as if it weren't cut off there.
+        for place, algorithm in enumerate(scenario.algorithms):
+            within = algorithm.step_size.within(stop.rounds, stop.time_s)
+            if within != algorithm.step_size:
+                changes[f"algorithms.{place}.step_size"] = within
+        tried = _measuring(scenario.with_values(changes | {"stop.time_s": at}), chosen)
         return tried, Objective(column, above, None, f"at {at:g} s")
-    if target is None and own is not None and own.metric == chosen:
-        return scenario, Objective(column, own.above, own.value, "")
+    if target is None and aimed:
+        return scenario, Objective(column, above, aimed.value, "")
     if target is None:
         return _measuring(scenario, chosen), Objective(column, above, None, "at the end")
-    table = {"metric": chosen.table(), "value": target}
+    table = {"metric": chosen.table(), "value": target, "when": "above" if above else "below"}
     tried = scenario.with_values({"stop.target": table, "stop.target_train_loss": None})
     return tried, Objective(column, above, target, "")
+
+
+def _metric(scenario: Scenario, name: str) -> Metric:
+    """A metric by its kind, column, label or class: one that is measured, or any that there is."""
+    for metric in measured(scenario.evaluate, scenario.stop):
+        if metric.name == column_name(name):
+            return metric
+    try:
+        return Metric.parse(name if ":" in name else name.replace("_", "-"))
+    except ValueError as error:
+        raise ScenarioError(f"--metric = {name!r}: {error}") from None
 
 
 def _measuring(scenario: Scenario, metric: Metric) -> Scenario:
@@ -204,6 +229,11 @@ def _step_size(place: int, algorithm: Algorithm, epsilons: Sequence[float]) -> S
                     "search; name its fields in `searched`"
                 )
             values[k] = getattr(values[k], part)
+    if not isinstance(values[0], int | float) or not values[0] > 0:
+        raise ScenarioError(
+            f"algorithms.{place}.step_size.{fields[0]} = {values[0]!r}: must be a positive number "
+            "to search around"
+        )
     return SearchedMethod(
         place,
         algorithm.name,

@@ -260,9 +260,11 @@ class _Running:
         return score(self._plan.objective, [self._curve(trial) for trial in candidate.trials])
 
     def _best(self) -> list[_Candidate]:
-        # Of equals the one with the smaller number: it is the further from divergence.
+        # Of equals the scenario's own, or else the one with the smaller number: it is the further
+        # from divergence.
         return [
-            min(tried, key=lambda c: (self._score(c), *c.point.values())) for tried in self._tried
+            min(tried, key=lambda c: (self._score(c), c.point[m.key] != m.own, *c.point.values()))
+            for m, tried in zip(self._plan.methods, self._tried, strict=True)
         ]
 
     def _check_target(self, best: list[_Candidate]) -> None:

@@ -197,7 +197,7 @@ def test_one_of_a_search_is_drawn_with_the_search(made: Fabricator, own: str) ->
         analysis.report_tuning(made.folder, figures=[f"{own}:LastValues"])
 
 
-DRAWING = r"; draw must yield desim.Drawing\(name, figure\), with a figure of matplotlib's"
+DRAWING = r"; draw must yield desim.Drawing\(name, figure\): a name for its files, and a figure of"
 
 
 @pytest.mark.parametrize(

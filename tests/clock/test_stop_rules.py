@@ -181,3 +181,19 @@ def test_a_rule_that_says_neither_true_nor_false_is_refused():
 
     with pytest.raises(SimulationError, match="`reached` gives None; must be True or False"):
         ended(DSGD, {"rounds": 2, "rules": (Forgetful(),)})
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "rule"),
+    [
+        ("at_time_s", float("nan"), "at_time_s gives nan; must be a positive number"),
+        ("at_time_s", -5.0, r"at_time_s gives -5\.0; must be a positive number"),
+        ("at_time_s", None, "at_time_s gives None; must be a positive number"),
+        ("at_steps", "5", "at_steps gives '5'; must be a positive number"),
+        ("metrics", ["train-loss"], "`metrics` must give metrics"),
+    ],
+)
+def test_a_limit_of_ones_own_that_is_none_is_refused(method, given, rule):
+    made = type("Odd", (StopRule,), {method: lambda self, *_: given})
+    with pytest.raises(ValueError, match=rule):
+        Stop(rounds=2, rules=(made(),))

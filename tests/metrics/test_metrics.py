@@ -126,7 +126,9 @@ def test_staleness_by_hand(method, mean, largest):
 def test_metrics_are_measured_only_where_they_are_asked_for():
     plain = simulate(setting(DSGD)).outcome.rows[-1]
     assert list(plain.values) == STANDARD
-    assert np.isnan(plain["worst_worker_loss"])
+    with pytest.raises(SimulationError, match=r"row\['worst-worker-loss'\]: isn't measured .*; "):
+        plain["worst-worker-loss"]
+    assert plain["bits-sent"] == plain["bits_sent"] == plain.bits_sent
 
 
 def test_two_metrics_of_one_column_are_refused():
@@ -178,3 +180,45 @@ def test_what_a_metric_of_ones_own_gives_is_a_number_or_refused(value, expected)
     else:
         _, row = last(DSGD, evaluate={"every_rounds": 1, "metrics": (Mine(),)})
         assert row["mine"] == expected or np.isnan(expected)
+
+
+def test_a_metric_may_change_what_it_is_given_and_nothing_else_does():
+    """Models and their mean are copies: training and other metrics go on as if nothing were."""
+
+    class Spoiler(Metric):
+        def value(self, evaluation):
+            evaluation.models.zero_()
+            evaluation.mean.fill_(1e9)
+            return 0.0
+
+    def rows(metrics):
+        method = {"kind": "dsgd", "batch": 4}
+        evaluate = {"every_rounds": 1, "metrics": metrics}
+        return Simulation(setting(method, problem=DIGITS, evaluate=evaluate)).run().rows
+
+    plain, spoilt = rows(()), rows((Spoiler(),))
+    for before, after in zip(plain, spoilt, strict=True):
+        assert [after[name] for name in STANDARD] == [before[name] for name in STANDARD]
+
+
+def test_what_a_bundled_metric_says_of_itself_is_not_inherited():
+    class Percent(members("metrics")["test-accuracy"]):
+        def value(self, evaluation):
+            return 100 * super().value(evaluation)
+
+    column = Percent().column()
+    assert (column.name, column.title, column.good) == ("percent", "percent", "high")
+    assert not column.standard
+    with pytest.raises(TypeError, match=r"Odd\.good = 'up': must be 'low', 'high' or None"):
+        type("Odd", (Metric,), {"good": "up", "value": lambda self, evaluation: 0.0})
+
+
+def test_one_of_the_clock_that_looks_at_models_is_told_why_it_cannot():
+    class Hasty(Metric):
+        clock = True
+
+        def value(self, evaluation):
+            return float(evaluation.models.sum())
+
+    with pytest.raises(SimulationError, match=r"clock = True may look at evaluation\.counts only"):
+        last(DSGD, train=False, evaluate={"every_rounds": 1, "metrics": (Hasty(),)})

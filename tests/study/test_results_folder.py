@@ -185,3 +185,20 @@ def test_what_is_drawn_may_change_while_trials_are_kept(tmp_path: Path) -> None:
     changed = [name for name, checksum in sums(folder).items() if checksum != before[name]]
     assert changed == ["scenario.toml"]
     assert "timeline" in (folder / "scenario.toml").read_text()
+
+
+def test_a_file_that_happens_to_be_named_alike_is_not_overwritten(tmp_path: Path) -> None:
+    scenario = simulator.from_table(tiny({"stop": {"rounds": 1}}))
+    (tmp_path / "results.json").write_text('{"mine": true}')
+    with pytest.raises(ResultsError, match="holds other files; choose another folder"):
+        simulator.run(scenario, tmp_path, jobs=1, train=False)
+    assert (tmp_path / "results.json").read_text() == '{"mine": true}'
+
+
+def test_a_run_that_was_stopped_in_its_first_instant_goes_on(tmp_path: Path) -> None:
+    scenario = simulator.from_table(tiny({"stop": {"rounds": 1}}))
+    folder = simulator.run(scenario, tmp_path / "whole", jobs=1, train=False)
+    begun = tmp_path / "begun"
+    (begun / "trials").mkdir(parents=True)
+    shutil.copy(folder / "results.json", begun)
+    assert sums(simulator.run(scenario, begun, jobs=1, train=False)) == sums(folder)

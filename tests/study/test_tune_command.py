@@ -4,13 +4,17 @@ import signal
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from tiny import Call, write
+from tiny import DROP, Call, tiny, write
 
+import desim as package
 from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
+from desim.errors import ScenarioError
 from desim.tuning import work as tuning_work
+from desim.tuning.search import prepare_search
 
 SMALL = ("--grid", 3, "--refine", 1, "--jobs", 1)
 
@@ -156,3 +160,43 @@ def test_no_method_with_a_deadline(scenario: Path, desim: Call) -> None:
     table = '[{kind="dsgd", batch=5, step_size={kind="constant", alpha=1.0}}]'
     complaint = desim("tune", scenario, "--deadline", "--set", f"algorithms={table}").complaint
     assert "--deadline: must have an algorithm with a deadline_s" in complaint
+
+
+def test_at_a_time_a_schedule_goes_on_as_in_the_whole_run(tmp_path: Path) -> None:
+    """A cosine over 3 s, looked at after 1 s: what is tuned is what is run."""
+    changes = {
+        "stop": {"time_s": 3.0},
+        "evaluate": {"every_s": 1.0},
+        "algorithms.0.step_size": {"kind": "cosine", "alpha": 0.5},
+        "algorithms.1": DROP,
+    }
+    scenario = package.from_table(tiny(changes))
+    grid = package.Grid(3, 0, 0.25, 1.0)
+    tuning = package.tune(scenario, tmp_path / "tuned", at=1.0, grid=grid, jobs=1)
+    run = package.run(scenario, tmp_path / "run", jobs=1)
+    metrics = pd.read_parquet(run / "trials/DSGD-seed0/metrics.parquet").set_index("time_s")
+    assert tuning.methods[0].own_score.cost == metrics["train_loss"][1.0]
+    assert tuning.scenario.stop.time_s == 3.0
+    assert "over" not in str(tuning.scenario.algorithms[0].step_size.table())
+
+
+def test_where_nothing_can_be_chosen_the_scenarios_own_stays(tmp_path: Path) -> None:
+    """Targets without classes have no accuracy: all candidates are equal."""
+    quadratic = {"dataset": {"kind": "quadratic", "samples": 100, "dimension": 3}}
+    changes = {"problem": quadratic | {"model": "quadratic"}, "algorithms.1": DROP}
+    scenario = package.from_table(tiny(changes))
+    tuning = package.tune(
+        scenario, tmp_path / "tuned", metric="test-accuracy", grid=package.Grid(3, 0), jobs=1
+    )
+    assert tuning.scenario.algorithms[0].step_size.alpha == 0.5
+    assert tuning.methods[0].value == 0.5
+
+
+def test_a_target_with_its_own_direction_keeps_it() -> None:
+    stop = {"rounds": 3, "target": {"metric": "grad-norm-sq", "value": 0.5, "when": "above"}}
+    scenario = package.from_table(tiny({"stop": stop}))
+    for asked in ({"at": None}, {"target": 0.7}):
+        assert prepare_search(scenario, **asked).objective.above
+    assert not prepare_search(scenario, metric="train_loss").objective.above
+    with pytest.raises(ScenarioError, match="is the same for all step sizes"):
+        prepare_search(scenario, metric="staleness-mean")
