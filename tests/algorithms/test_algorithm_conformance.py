@@ -281,6 +281,8 @@ def test_momentum_weight_decay_and_clipping_go_with_it(table):
 @pytest.mark.slow
 def test_several_step_sizes_share_a_clock(table):
     sizes = [Constant(alpha=ALPHA), StepDecay(alpha=ALPHA / 3, over_steps=4, by=0.5)]
+    if table["kind"] == "anytime-minibatch":  # its step can't change
+        sizes[1] = Constant(alpha=ALPHA / 3)
     given = trial(table, stop={"rounds": 15})
     together = SharedClock(given, sizes).run_all()
     for step_size, outcome in zip(sizes, together, strict=True):

@@ -45,11 +45,11 @@ SHORT = {
 
 #: The figure that a preset is there for, by a part of its name.
 FIGURES = {
-    "deadline": "loss-vs-algorithms.0.deadline_s",
+    "deadline": "train-loss-vs-algorithms.0.deadline_s",
     "timeline": "timeline",
     "convex": "loss-gap-vs-rounds",
     "averaging": "time-share",
-    "": "loss-vs-time",
+    "": "train-loss-vs-time",
 }
 
 
