@@ -57,9 +57,10 @@ def spread_by_speed(folder: str | Path, trial: pd.Series, until_s: float, count:
     )
     spans["busy_s"] = spans["end_s"] - spans["start_s"]
     away = spans[spans["kind"] == "down"]
-    # What a crash cut off has a time but no samples, and says nothing about a speed.
+    # What a crash or the end cut off has a time but no samples, and says nothing about a speed.
     crashes = pd.MultiIndex.from_frame(away[["worker", "start_s"]])
     cut = pd.MultiIndex.from_frame(spans[["worker", "end_s"]]).isin(crashes)
+    cut |= spans["end_s"] >= trial["time_s"]
     whole = (spans["kind"] == "compute") & ~(cut & (spans["samples"] == 0))
     sums = spans[whole].groupby("worker")[["samples", "busy_s"]].sum()
     speed_sps = (sums["samples"] / sums["busy_s"]).reindex(

@@ -19,9 +19,9 @@ def time_shares(folder: str | Path, finished: pd.DataFrame) -> pd.DataFrame:
     """Share of worker time per activity in each trial.
 
     Overlapping activities count once, in the order down, compute, average, compress, send, wait.
-    `down` is the time of a worker that is away. `other` is time that no row of the timeline covers:
-    mostly what the end of the trial cut off. A server's time is left out. Beyond 1,000 workers,
-    1,000 evenly spaced ones stand for all.
+    `down` is the time of a worker that is away. `other` is time that no row of the timeline covers,
+    of which desim leaves none. A server's time is left out. Beyond 1,000 workers, 1,000 evenly
+    spaced ones stand for all.
 
     Args:
         folder: what `desim run` wrote.

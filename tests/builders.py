@@ -139,8 +139,10 @@ class Trial:
         return chosen.sort_values(["start_s", "worker", "peer"], kind="stable")
 
     def spans(self, kind: str, worker: int) -> list[tuple[float, float]]:
-        """(start, end) of one worker's intervals of a kind."""
+        """(start, end) of one worker's intervals of a kind; no gradient that the end cuts off."""
         rows = self.rows(kind, worker)
+        if kind == "compute":
+            rows = rows[(rows.samples > 0) | (rows.end_s < self.outcome.time_s)]
         return list(zip(rows.start_s.tolist(), rows.end_s.tolist(), strict=True))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-#: The columns of `time_shares` in the order of the bars. `other` is what the end cut off.
+#: The columns of `time_shares` in the order of the bars. `other` is time not told: none.
 _ORDER = ("compute", "average", "compress", "send", "wait", "down", "other")
 _OTHER_BAR: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.5", "linewidth": 0.5}
 
@@ -66,7 +66,7 @@ def time_share(shares: pd.DataFrame, *, served: bool = False) -> Figure:
                 box = None if kind == "compute" else {"fc": "white", "ec": "none", "pad": 1.5}
                 middle = start + share / 2
                 axes.text(middle, place, f"{share:.0f}", ha="center", va="center", bbox=box, **ink)
-        handles.append(Patch(label="cut off" if kind == "other" else kind, **bar))
+        handles.append(Patch(label="not told" if kind == "other" else kind, **bar))
         left = left + means[kind].to_numpy()
     axes.set_ylim(len(means) - 0.4, -0.6)
     axes.set_xlim(0, 100)

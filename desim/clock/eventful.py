@@ -123,7 +123,6 @@ class EventfulNetwork(Network):
         self._gathering = [-1] * len(neighbours)
         self._numbers = [0] * len(neighbours)
         self.handed_over = self.delivered = self.given_up = 0
-        self._finished = False
 
     def broadcast(self, source: int, message: Any, bits: int, step: int) -> None:
         """Sends to all neighbours under the tag `step`."""
@@ -156,6 +155,8 @@ class EventfulNetwork(Network):
         return _Transfer(source, message, bits, step, self._numbers[source], tagged, ends)
 
     def _transmit(self, transfer: _Transfer, link: Link, ends: list[End], now_s: float) -> None:
+        if self._closed:
+            return
         source = link.source
         # One that is sent again goes to a single neighbour.
         bits = transfer.bits * (link.copies if ends is link.ends else 1)
@@ -340,13 +341,13 @@ class EventfulNetwork(Network):
 
     def finish(self) -> None:
         """At the end of a trial: tells the timeline what is still under way."""
-        self._finished = True
+        super().finish()
         for links in self._out:
             for link in links:
                 link.drain()
 
     def _settle(self, wire: Wire, now_s: float) -> None:
-        while wire.waiting and wire.free_s <= now_s and not self._finished:
+        while wire.waiting and wire.free_s <= now_s and not self._closed:
             link = wire.waiting.popleft()
             assert link.waiting is not None
             transfer = link.waiting[0]

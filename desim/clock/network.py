@@ -49,6 +49,7 @@ class Network:
         self._neighbours = neighbours
         self.bits_sent = 0
         self.lost_in_a_row = 0
+        self._closed = False
         self._degrees = [len(row) for row in neighbours]
         self._gatherings: list[dict[int, Gathering]] = [{} for _ in neighbours]
         self.sent_from_s = [0.0] * len(neighbours)
@@ -68,8 +69,15 @@ class Network:
                     self._in[target].append(link)
                     self._into[target].append(end)
 
+    def close(self) -> None:
+        """The trial has ended: what a worker still sends at this instant isn't sent."""
+        self.settle()
+        self._closed = True
+
     def broadcast(self, source: int, message: Any, bits: int, step: int) -> None:
         """Sends to all neighbours under the tag `step`."""
+        if self._closed:
+            return
         now = last_left = self._env.now
         first, total = inf, 0
         for link in self._out[source]:
@@ -140,6 +148,8 @@ class Network:
     ) -> None:
         """Sends to one neighbour, in whose mailbox it lies under the tag when it arrives."""
         link, _ = self._link_to(source, target)
+        if self._closed:
+            return
         now = self._env.now
         departs, left, arrives = link.carry(now, bits)
         self.bits_sent += bits
@@ -193,6 +203,8 @@ class Network:
         """
         if timeout_s < inf:
             raise _no_timeout(timeout_s)
+        if self._closed:
+            yield self._env.event()  # which never happens
         now = last_arrival = self._env.now
         for link in self._out[source]:
             link.posted = message
@@ -207,6 +219,8 @@ class Network:
 
         On a link whose wire is still busy it waits, and takes the place of one that waits already.
         """
+        if self._closed:
+            return
         now = self._env.now
         for link in self._out[source]:
             link.posted = message
@@ -253,7 +267,7 @@ class Network:
 
     def finish(self) -> None:
         """At the end of a trial: tells the timeline what is still under way."""
-        self.settle()
+        self.close()
 
     def _settle(self, wire: Wire, now: float) -> None:
         while wire.waiting and wire.free_s <= now:

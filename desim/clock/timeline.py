@@ -21,8 +21,9 @@ KINDS = ACTIVITIES
 
 #: Columns and their types. `kind` is the place in KINDS. `receive` runs from a message's departure
 #: to its arrival, with the sender as peer, and `drop` likewise for one that doesn't arrive; peer is
-#: -1 in all other rows. A `compute` without samples was cut off by a crash, or its deadline came
-#: before the first. `step` is a broadcast's tag, or else the local step.
+#: -1 in all other rows. A `compute` without samples was cut off by a crash, a message or the
+#: end of the trial, or its deadline came before the first. `step` is a broadcast's tag, or else the
+#: local step.
 DTYPES = {
     "worker": np.int32,
     "kind": np.int8,

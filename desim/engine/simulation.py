@@ -189,9 +189,11 @@ class Simulation:
                 self._simulate()
             except NonFiniteError as error:
                 self._diverge(error)
+        self.network.finish()
+        for node in self._nodes():
+            node.end()
         for worker in self.workers:
             self._lives.end(worker)
-        self.network.finish()
         self._timeline.flush()
         self.outcome.time_s = float(self._env.now)
         return self._record.end()
@@ -225,8 +227,6 @@ class Simulation:
             return
         self.outcome.stalled = why_stalled(self._env.now, why, self.workers, self.server)
         self._stop("stalled")
-        for node in self._nodes():
-            node.stall()
 
     def _nodes(self) -> list[SimulatedWorker]:
         return self.workers if self.server is None else [self.server, *self.workers]
@@ -293,6 +293,7 @@ class Simulation:
         self._stopped.succeed()
         if (rows[-1].time_s, rows[-1].steps) != (self._env.now, self._steps):
             self._evaluate()
+        self.network.close()
         if self._progress:
             self._progress(1.0)
 
@@ -303,6 +304,7 @@ class Simulation:
         if reason == "diverged":
             if not self._stopped.triggered:
                 self._stopped.succeed()
+            self.network.close()
         elif reason is not None:
             self._stop(reason)
 

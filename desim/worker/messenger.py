@@ -158,11 +158,6 @@ class Messenger:
             case tag:
                 return self._network.missing(self.id, tag)
 
-    def stall(self) -> None:
-        """Notes the wait that will never end."""
-        if self._waits is not None:
-            self._waited()
-
     def _waited(self) -> None:
         self._waits = None
         since_s, now_s = self._waits_since_s, self._env.now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from math import floor, isinf
+from math import floor, inf, isinf
 from typing import TYPE_CHECKING, Any, Literal
 
 import simpy
@@ -19,6 +19,9 @@ from desim.worker.shared import Machine, Shared
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: Notes an interval: worker, start and end in s, local step.
+_Note = Callable[[int, float, float, int], None]
 
 
 class SimulatedWorker(Messenger, Worker):
@@ -75,6 +78,8 @@ class SimulatedWorker(Messenger, Worker):
         self._kept_beside: tuple[Ref | None, dict[int, Ref]] = None, {}
         #: How many models are in the mean of them.
         self._averaged = 0
+        #: What its machine is at: how it is noted, since when, and until when at the latest.
+        self._busy: tuple[_Note, float, float] | None = None
 
     def step_size(self) -> float:
         """alpha now."""
@@ -164,14 +169,16 @@ class SimulatedWorker(Messenger, Worker):
         self._gradients += 1
         # A machine that stands still forever is never done.
         done = self._env.event() if isinf(duration_s) else self._env.timeout(duration_s)
+        self._busy = self._cut_off, start_s, start_s + busy_s
         try:
             yield done if unless is None else done | unless
         except simpy.Interrupt:
-            self._timeline.compute(self.id, start_s, self._env.now, self.steps, 0)
+            self._end_busy()
             raise
         if unless is not None and not done.processed:
-            self._timeline.compute(self.id, start_s, self._env.now, self.steps, 0)
+            self._end_busy()
             return None
+        self._busy = None
         self.samples += batch
         self.gradients += 1
         self.empty += not batch
@@ -208,10 +215,34 @@ class SimulatedWorker(Messenger, Worker):
     def _touch(self, size_bytes: float, what: Literal["average", "compress"]) -> Waiting:
         """Takes the time in which so many bytes pass through the machine's memory."""
         assert self._memory_bytes_per_s is not None
-        start_s = self._env.now
-        yield self._env.timeout(size_bytes / self._memory_bytes_per_s)
         note = self._timeline.average if what == "average" else self._timeline.compress
-        note(self.id, start_s, self._env.now, self.steps)
+        self._busy = note, self._env.now, inf
+        try:
+            yield self._env.timeout(size_bytes / self._memory_bytes_per_s)
+        except simpy.Interrupt:
+            self._end_busy()
+            raise
+        self._end_busy()
+
+    def _cut_off(self, worker: int, start_s: float, end_s: float, step: int) -> None:
+        """Notes a gradient that was not finished: it has no samples."""
+        self._timeline.compute(worker, start_s, end_s, step, 0)
+
+    def _end_busy(self) -> None:
+        """Notes what its machine was at until now, and that it was idle after that."""
+        assert self._busy is not None
+        (note, start_s, until_s), now_s = self._busy, self._env.now
+        self._busy = None
+        note(self.id, start_s, min(until_s, now_s), self.steps)
+        if until_s < now_s:
+            self._timeline.wait(self.id, until_s, now_s, self.steps)
+
+    def end(self) -> None:
+        """At the end of a trial: notes what the end cuts off."""
+        if self._waits is not None:
+            self._waited()
+        if self._busy is not None and self._busy[1] < self._env.now:
+            self._end_busy()
 
     def mix(self, own: Ref, neighbours: Received) -> Generator[simpy.Event, Any, Ref]:
         """Gives the weights of those who are absent to its own model."""

@@ -30,7 +30,7 @@ def test_faults_are_in_the_legends_where_they_are(fabricate):
         figure = timeline(made.folder, part, metrics)
         assert set(legend_of(figure)) == {"compute", "send", "wait", "new model", "arrival"} | rare
         found = legend_of(time_share(time_shares(made.folder, part)))
-        assert set(found) - {"cut off"} == {"compute", "send", "wait"} | rare - {"dropped message"}
+        assert set(found) - {"not told"} == {"compute", "send", "wait"} | rare - {"dropped message"}
 
 
 def test_a_worker_that_is_away_is_among_those_shown(fabricate):
