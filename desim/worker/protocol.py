@@ -117,6 +117,9 @@ class Worker(Protocol):
 
     # Gradients.
 
+    def reset_momentum(self) -> None:
+        """Forgets the velocity of the `optimizer`: the next gradient is its first."""
+
     def compute(self, model: Ref, batch: int) -> Generator[Any, Any, Ref]:
         """Takes as long as the machine needs and gives the mean gradient over so many samples."""
 

@@ -118,6 +118,10 @@ class SimulatedWorker(Messenger, Worker):
         worker = self.id if of is None else of
         return float(self._streams.uniforms("choices", worker, name)[0])
 
+    def reset_momentum(self) -> None:
+        """The next gradient is the first of its velocity."""
+        self._velocity = None
+
     def compute(self, model: Ref, batch: int) -> Generator[simpy.Event, Any, Ref]:
         """Takes the machine's time at its present speed."""
         work_s = self._timing.seconds(batch)

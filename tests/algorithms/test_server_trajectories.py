@@ -42,7 +42,7 @@ def model(simulation):
 class Reference:
     """A server's model, and workers that compute at what they were given last."""
 
-    def __init__(self, rule, local_steps=1):
+    def __init__(self, rule, local_steps=1, momentum=0.0):
         self.x, self.version, self.collected = np.zeros(D), 0, []
         self.waiting, self.clocks = [], [0] * N
         theta, events, serial = thetas(), [], [0] * N
@@ -53,9 +53,10 @@ class Reference:
             now, i, number = heappop(events)
             if number < serial[i]:
                 continue  # it was given a newer model meanwhile
-            y, version = given[i]
+            (y, version), u = given[i], 0.0
             for _ in range(local_steps):
-                y = y - ALPHA * CURVATURES * (y - theta[i])
+                u = momentum * u + CURVATURES * (y - theta[i])
+                y = y - ALPHA * u
             for k in rule(self, i, (given[i][0] - y) / ALPHA, self.version - version):
                 given[k], serial[k] = (self.x, self.version), serial[k] + 1
                 heappush(events, (now + local_steps * STEP_S[k], k, serial[k]))
@@ -143,11 +144,15 @@ def stale_synchronous(staleness):
     return rule
 
 
-def buffered(size, rate, exponent):
+def buffered(size, rate, exponent, momentum=0.0):
+    velocity = np.zeros(D)
+
     def rule(server, i, direction, staleness):
+        nonlocal velocity
         server.collected.append(direction / (1 + staleness) ** exponent)
         if len(server.collected) == size:
-            server.step(rate * np.mean(server.collected, 0))
+            velocity = momentum * velocity + np.mean(server.collected, 0)
+            server.step(rate * velocity)
             server.collected = []
         return [i]
 
@@ -177,6 +182,7 @@ FEDBUFF = [
     (LOCAL, buffered(4, 0.7, 0.0)),
     (LOCAL | {"staleness": "polynomial"}, buffered(4, 0.7, 0.5)),
     (LOCAL | {"staleness": "polynomial", "exponent": 2.0}, buffered(4, 0.7, 2.0)),
+    (LOCAL | {"server_momentum": 0.6}, buffered(4, 0.7, 0.0, momentum=0.6)),
 ]
 
 
@@ -198,6 +204,11 @@ def test_the_servers_model_follows_the_papers_rule(method, rule):
 @pytest.mark.parametrize(("method", "rule"), FEDBUFF, ids=in_short)
 def test_clients_take_local_steps_and_stale_ones_weigh_less(method, rule):
     assert_follows(method, Reference(rule, local_steps=3))
+
+
+def test_a_clients_momentum_gathers_within_its_local_steps_only():
+    method = LOCAL | {"optimizer": {"momentum": 0.9}}
+    assert_follows(method, Reference(buffered(4, 0.7, 0.0), local_steps=3, momentum=0.9))
 
 
 def test_workers_hold_the_models_that_they_were_given():

@@ -47,6 +47,20 @@ def test_terngrad_sends_zero_or_the_largest_magnitude():
     torch.testing.assert_close(high, row(4.0, -4, 0, 0), rtol=3e-7, atol=0)
 
 
+def test_terngrad_clips_at_so_many_standard_deviations():
+    # s^2 = (4 + 16 + 1) / 4 - (1 / 4)^2. Up where u >= 1 - 2 / s = 0.12 and 1 - 1 / s = 0.56.
+    s = 5.1875**0.5
+    x = row(2.0, -4, 1, 0)
+    low = TernGrad(clip=1.0)(x, uniform=row(0.12, 0.5, 0.55, 0.99))
+    high = TernGrad(clip=1.0)(x, uniform=row(0.13, 0.5, 0.57, 0.01))
+    torch.testing.assert_close(low, row(0.0, -s, 0, 0), rtol=3e-7, atol=0)
+    torch.testing.assert_close(high, row(s, -s, s, 0), rtol=3e-7, atol=0)
+
+
+def test_terngrad_with_a_clip_sends_equal_numbers_as_zeros():
+    assert TernGrad(clip=2.5)(row(3.0, 3, 3), uniform=row(0.5, 0.5, 0.5)).tolist() == [[0, 0, 0]]
+
+
 def test_natural_compression_rounds_to_powers_of_two():
     # 2.5 = 2 (1 + 1/4) goes up to 4 where u >= 3/4; powers of two stay.
     x = row(2.5, -2.5, 8, -0.125, 0)
