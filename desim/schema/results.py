@@ -22,6 +22,15 @@ from desim.schema.phrases import in_words
 
 FILE = "results.json"
 
+#: The files of a trial; the first is always there.
+TRIAL_FILES = METRICS, TIMELINE, LABELS = "metrics.parquet", "timeline.parquet", "labels.parquet"
+
+#: The scenario as resolved.
+SCENARIO = "scenario.toml"
+
+#: Of a trial, and of a study.
+MANIFEST = "manifest.json"
+
 #: What `desim run`, `desim tune` and `desim fit` write.
 FolderKind = Literal["run", "tuning", "fit"]
 
@@ -50,6 +59,7 @@ TRIAL = (
     "workers",
     "server",
     "train",
+    "versions",
 )
 
 #: What a worker does in an interval of the timeline; `receive` and `drop` (a message that was lost)
@@ -118,8 +128,11 @@ class ResultsSchema:
     def write(self, folder: Path) -> None:
         """Writes results.json into a folder, whole or not at all."""
         part = folder / f"{FILE}.part"
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        part.replace(folder / FILE)
+        try:
+            part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            part.replace(folder / FILE)
+        finally:
+            part.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
