@@ -2,8 +2,8 @@
 
 import gzip
 import json
+import runpy
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import DROP, Call, sums, tiny, write
+from tiny import DROP, sums, tiny, write
 from torch import nn
 
 import desim as simulator
@@ -63,7 +63,8 @@ def profile(file: Path, edition: int) -> None:
 def archive(file: Path, edition: int) -> None:
     x = np.zeros((80, 4, 4), np.uint8)
     x[7, 1, 2] = edition
-    np.savez(file.open("wb"), x_train=x, y_train=np.arange(80) % 2)
+    with file.open("wb") as stream:
+        np.savez(stream, x_train=x, y_train=np.arange(80) % 2)
 
 
 def idx(folder: Path, edition: int) -> None:
@@ -315,19 +316,14 @@ print(reports[0])
 """
 
 
-def test_the_same_script_run_twice_finds_its_finished_trial(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    done = [
-        subprocess.run(
-            [sys.executable, "script.py"],
-            cwd=tmp_path,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for _ in range(2)
-    ]
-    assert done == ["0\n", "1\n"]
+def test_the_same_script_run_twice_finds_its_finished_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("script.py").write_text(SCRIPT)
+    kept = [runpy.run_path("script.py") for _ in range(2)]  # so that no address comes again
+    assert capsys.readouterr().out == "0\n1\n"
+    assert len({id(made["scenario"].problem.model.module) for made in kept}) == 2
 
 
 # Classes named in a scenario
@@ -366,7 +362,7 @@ class Beside(Mine):
     [({"held": 2}, True), ({"helped": 2}, True), ({"beside": "Another."}, False)],
 )
 def test_an_own_class_counts_with_what_it_uses(
-    edit: dict[str, Any], counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, desim: Call
+    edit: dict[str, Any], counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -375,16 +371,16 @@ def test_an_own_class_counts_with_what_it_uses(
     step = {"kind": "constant", "alpha": 0.5}
     mine = {"kind": f"{name}:Mine", "label": "mine", "step_size": step}
     write(Path("tiny.toml"), {"algorithms": [mine], "stop.rounds": 1})
-    ended = []
-    for changes in ({}, edit):
-        Path(f"{name}.py").write_text(
-            OWN.format(**{"held": 1, "helped": 1, "beside": ""} | changes)
-        )
+
+    def run_as(changes: dict[str, Any]) -> None:
+        values = {"held": 1, "helped": 1, "beside": ""} | changes
+        Path(f"{name}.py").write_text(OWN.format(**values))
         monkeypatch.delitem(sys.modules, name, raising=False)
-        ended.append(desim("run", "tiny.toml", "--out", "out", "--jobs", 1, "--quiet"))
-    assert ended[0] == (0, "", "")
+        simulator.run("tiny.toml", "out", jobs=1)
+
+    run_as({})
     if counts:
-        start = "--out = out: holds another scenario, with algorithms.mine = content"
-        assert ended[1].complaint.startswith(start)
+        with pytest.raises(ResultsError, match=r"with algorithms\.mine = content"):
+            run_as(edit)
     else:
-        assert ended[1] == (0, "", "")
+        run_as(edit)
