@@ -1,6 +1,5 @@
 """A trial's manifest: what it was made of and with, and whether its files are still as it says."""
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from desim.engine.outcome import Outcome
 from desim.scenario.scenario import Trial
 from desim.schema.files import sha256
 from desim.schema.registry import plain
-from desim.schema.results import MANIFEST, METRICS, TRIAL_FILES
+from desim.schema.results import MANIFEST, METRICS, TRIAL_FILES, checksum
 from desim.studies.content import Content
 
 
@@ -55,7 +54,7 @@ def text(
             name: sha256(folder / name) for name in TRIAL_FILES if (folder / name).is_file()
         },
     }
-    return json.dumps(table | {MANIFEST: _checksum(table)}, indent=1) + "\n"
+    return json.dumps(table | {MANIFEST: checksum(table)}, indent=1) + "\n"
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise DamagedError(f"{MANIFEST} is no table")
     if MANIFEST not in table:
         raise DamagedError(f"{MANIFEST} has no checksum of its own, as those of an older desim")
-    if table.pop(MANIFEST) != _checksum(table):
+    if table.pop(MANIFEST) != checksum(table):
         raise DamagedError(f"{MANIFEST} isn't as it was written")
     if table["trial"] != folder.name:
         raise DamagedError(f"{MANIFEST} is that of {table['trial']!r}")
@@ -99,11 +98,6 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise DamagedError(f"{name} can't be read: {error.strerror}") from None
         if found != manifest["checksums"].get(name):
             raise DamagedError(f"{name} isn't as it was written")
-
-
-def _checksum(table: dict[str, Any]) -> str:
-    """Of all that a manifest says besides."""
-    return hashlib.sha256(json.dumps(table).encode()).hexdigest()
 
 
 def _status(outcome: Outcome) -> str:
