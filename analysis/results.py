@@ -236,6 +236,16 @@ def unfinished(folder: str | Path) -> int:
     return sum(not (home / MANIFEST).is_file() for home in homes)
 
 
+def mixed_versions(finished: pd.DataFrame) -> str:
+    """Under which versions how many trials were run, where they differ; else nothing.
+
+    Args:
+        finished: from `trials`.
+    """
+    counts = finished["versions"].fillna("unknown").value_counts()
+    return "; ".join(f"{count} x {name}" for name, count in counts.items()) * (len(counts) > 1)
+
+
 def sweep_keys(frame: pd.DataFrame, schema: ResultsSchema) -> list[str]:
     """The sweep's keys that are columns of a table from `load`, `trials` or `curves`."""
     return [key for key in sorted(schema.sweep) if key in frame]

@@ -108,6 +108,27 @@ def manifest(home: Path) -> dict[str, Any]:
     return table
 
 
+def study(root: Path) -> dict[str, Any]:
+    """The manifest of a study; empty where it isn't complete.
+
+    Raises:
+        ResultsError: it is none.
+    """
+    file = root / MANIFEST
+    if not file.is_file():
+        return {}
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultsError(f"{file}: can't be read ({_reason(error)}); {_ANEW}") from None
+    rules = {"python": _text, "machine": _text, "versions": _texts}
+    if not isinstance(table, dict) or not all(
+        rule(table[name]) for name, rule in rules.items() if name in table
+    ):
+        raise ResultsError(f"{file}: is no manifest of a study; {_ANEW}")
+    return table
+
+
 def finished(folder: str | Path, trial: str) -> Path:
     """The folder of a finished trial.
 

@@ -14,7 +14,7 @@ from desim.analysis.results import load_schema, scenario
 
 #: The columns of numbers, and the others.
 _CANDIDATES = (
-    ("value", "epsilon", "seed", "target", "score", "best_value", "diverged", "best", "own"),
+    ("value", "epsilon", "seed", "target", "score", "best", "own"),
     ("algorithm", "parameter", "objective"),
 )
 
