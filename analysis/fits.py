@@ -3,14 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
+from desim.analysis import stored
 from desim.analysis.drawing import draw, figures_of
 from desim.analysis.errors import ResultsError
 from desim.analysis.figures.base import FigureData
 from desim.analysis.results import load_schema
 from desim.schema.results import Column
+
+_TIMES = "seconds_per_sample"
+
+#: More laws than anybody fits.
+_MOST_LAWS = 1000
 
 
 def load_fit(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -32,7 +38,16 @@ def load_fit(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFra
         raise ResultsError(
             f"{folder}: holds no fit, {missing[0]} is missing; pass what `desim fit` wrote"
         )
-    laws, slowdowns, curves = (pq.read_table(file).to_pandas() for file in files)
+    laws = stored.table(files[0], ["place"], ["law", "table"])
+    slowdowns = stored.table(files[1], [_TIMES])
+    curves = stored.table(files[2], [_TIMES, "density", "tail"], ["law"])
+    for file, frame in ((files[1], slowdowns), (files[2], curves)):
+        times = frame[_TIMES].to_numpy(float)
+        if not len(times) or not (times > 0).all() or not np.isfinite(times).all():
+            raise ResultsError(f"{file}: {_TIMES} must be positive; call `desim fit` again")
+    drawn = laws["place"].between(0, _MOST_LAWS) & laws["law"].isin(curves["law"])
+    if not len(laws) or not drawn.all():
+        raise ResultsError(f"{files[0]}: must hold laws that have a curve; call `desim fit` again")
     return laws, slowdowns, curves
 
 

@@ -60,4 +60,5 @@ def convex_deltas(scenario: Mapping[str, Any]) -> dict[str, float]:
     if not averaged or HORIZON not in sweep or any(key.startswith("algorithms") for key in sweep):
         return {}
     steps = {label_of(a): a.get("step_size", {}) for a in scenario.get("algorithms", [])}
-    return {k: float(step["delta"]) for k, step in steps.items() if step.get("kind") == "convex"}
+    deltas = {k: step.get("delta") for k, step in steps.items() if step.get("kind") == "convex"}
+    return {k: float(delta) for k, delta in deltas.items() if isinstance(delta, int | float)}

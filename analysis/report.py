@@ -14,6 +14,7 @@ from desim.analysis.horizons import curves
 from desim.analysis.metrics import chosen, measured
 from desim.analysis.results import (
     load_schema,
+    mixed_versions,
     scenario,
     trials,
     unfinished,
@@ -139,10 +140,12 @@ def _index(
 
 
 def _state(root: Path) -> str:
-    begun, count = unfinished(root), len(trials(root))
-    state = f"{count} finished trials"
+    begun, finished = unfinished(root), trials(root)
+    state = f"{len(finished)} finished trials"
     if begun or not (root / "manifest.json").is_file():
         state += f", {begun} unfinished: the run is not complete, and this report covers a part"
+    if mixed := mixed_versions(finished):
+        state += f"; they were run under different versions: {mixed}"
     return f"{state}."
 
 

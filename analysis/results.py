@@ -4,14 +4,29 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
+from desim.analysis import stored
 from desim.analysis.errors import ResultsError
-from desim.schema.results import ACTIVITIES, COMMANDS, TRIAL, FolderKind, ResultsSchema
+from desim.schema.results import (
+    ACTIVITIES,
+    COMMANDS,
+    LABELS,
+    MANIFEST,
+    METRICS,
+    SCENARIO,
+    TIMELINE,
+    TRIAL,
+    FolderKind,
+    ResultsSchema,
+)
+
+#: The columns of a timeline that hold numbers.
+_TIMELINE = ("worker", "start_s", "end_s", "step", "peer", "bits", "samples")
 
 
 def load_schema(folder: str | Path, kind: FolderKind | None = "run") -> ResultsSchema:
@@ -56,11 +71,13 @@ def load(folder: str | Path) -> pd.DataFrame:
     root = Path(folder)
     finished, schema = trials(root), load_schema(root)
     keys = sorted(schema.sweep)
-    frames = []
+    frames, measured = [], [column.name for column in schema.metrics]
     for row in finished.to_dict("records"):
-        frame = pq.read_table(root / "trials" / row["trial"] / "metrics.parquet").to_pandas()
+        file = root / "trials" / row["trial"] / METRICS
+        frame = stored.table(file, ["time_s"], optional=measured)
         # The manifest's values win, so that this table and `trials` join on equal types.
-        frames.append(frame.assign(**{key: row[key] for key in keys}).sort_values("time_s"))
+        known = {key: row[key] for key in ("trial", "algorithm", "seed", *keys)}
+        frames.append(frame.assign(**known).sort_values("time_s"))
     metrics = pd.concat(frames, ignore_index=True)
     # Where the sweep goes over what is measured, trials may lack a column.
     lacking = [column.name for column in schema.metrics if column.name not in metrics]
@@ -79,7 +96,8 @@ def trials(folder: str | Path) -> pd.DataFrame:
         `stalled`). `diverged_at_s` is NaN for a trial that did not diverge, `diverged` missing
         unless it did so in a message that couldn't be sent, for the reason there, `stalled` missing
         for one that did not stall, `optimal_loss` NaN where it was not asked for. `server` says
-        whether there is one node more than `workers`, whose number that is in the timeline.
+        whether there is one node more than `workers`, whose number that is in the timeline;
+        `versions` is missing for trials of an older desim.
 
     Raises:
         ResultsError: it is no folder that `desim run` wrote, or holds no finished trial.
@@ -87,7 +105,7 @@ def trials(folder: str | Path) -> pd.DataFrame:
     root = Path(folder)
     keys = sorted(load_schema(root).sweep)
     labels = [label_of(entry) for entry in scenario(root).get("algorithms", [])]
-    manifests = [json.loads(path.read_text()) for path in root.glob("trials/*/manifest.json")]
+    manifests = [stored.manifest(path.parent) for path in stored.manifests(root)]
     if not manifests:
         raise ResultsError(
             f"{root}: holds no finished trial ({unfinished(root)} unfinished); a finished trial "
@@ -102,7 +120,8 @@ def trials(folder: str | Path) -> pd.DataFrame:
     )
     for column in ("diverged_at_s", "optimal_loss"):
         frame[column] = frame[column].astype(float)
-    for column in ("diverged", "stalled"):
+    frame["versions"] = frame["versions"].map(_versions)
+    for column in ("diverged", "stalled", "versions"):
         frame[column] = frame[column].astype("string")
     frame["server"] = frame["server"].eq(True)  # older results have none
     ranks = {"algorithm": {label: rank for rank, label in enumerate(labels)}}
@@ -140,12 +159,7 @@ def load_timeline(
     Raises:
         ResultsError: an unknown kind, or a trial that is not there or not finished.
     """
-    home = Path(folder) / "trials" / trial
-    if not (home / "manifest.json").is_file():
-        raise ResultsError(
-            f"trial {trial!r}: no finished trial of this name in {folder}; "
-            f"`analysis.trials` lists those there are"
-        )
+    home = stored.finished(folder, trial)
     if unknown := sorted(set(kinds or ()) - set(ACTIVITIES)):
         raise ResultsError(f"kinds = {unknown}: a timeline knows only {', '.join(ACTIVITIES)}")
     filters: list[tuple[str, str, object]] = []
@@ -155,13 +169,15 @@ def load_timeline(
         filters.append(("worker", "in", [int(worker) for worker in workers]))
     if until_s is not None:
         filters.append(("start_s", "<", float(until_s)))
-    table = pq.read_table(
-        home / "timeline.parquet",
+    wanted = {*_TIMELINE, "kind"} if columns is None else set(columns)
+    return stored.table(
+        home / TIMELINE,
+        [name for name in _TIMELINE if name in wanted],
+        ["kind"] if "kind" in wanted else (),
         columns=None if columns is None else list(columns),
         filters=filters or None,
         read_dictionary=["kind"],  # millions of rows, a few different words
     )
-    return table.to_pandas()
 
 
 def load_labels(folder: str | Path, trial: str) -> pd.DataFrame | None:
@@ -174,11 +190,16 @@ def load_labels(folder: str | Path, trial: str) -> pd.DataFrame | None:
     Returns:
         One row per worker and one column per class, known by its name or number; None where the
         trial had no classes to learn.
+
+    Raises:
+        ResultsError: a trial that is not there or not finished, or a table that is damaged.
     """
-    file = Path(folder) / "trials" / trial / "labels.parquet"
+    file = stored.finished(folder, trial) / LABELS
     if not file.is_file():
         return None
-    table = pq.read_table(file).to_pandas()
+    table = stored.table(file, ["worker", "label", "samples"])
+    if not len(table) or not 0 <= table["label"].max() < len(table):  # worker 0 lists every class
+        raise ResultsError(f"{file}: is no label distribution; run the trial again")
     counts = table.pivot_table(
         index="worker", columns="label", values="samples", aggfunc="sum", fill_value=0
     )
@@ -193,13 +214,15 @@ def scenario(folder: str | Path) -> dict[str, Any]:
     Raises:
         ResultsError: it can't be read.
     """
-    path = Path(folder) / "scenario.toml"
+    path = Path(folder) / SCENARIO
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(
             f"{path}: can't be read ({error}); pass a folder that `desim run` or `desim tune` wrote"
         ) from None
+    stored.described(table, path)
+    return table
 
 
 def label_of(entry: Mapping[str, Any]) -> str:
@@ -210,7 +233,17 @@ def label_of(entry: Mapping[str, Any]) -> str:
 def unfinished(folder: str | Path) -> int:
     """Number of trials that were begun and have no manifest yet; they are left out everywhere."""
     homes = [path for path in Path(folder).glob("trials/*") if path.is_dir()]
-    return sum(not (home / "manifest.json").is_file() for home in homes)
+    return sum(not (home / MANIFEST).is_file() for home in homes)
+
+
+def mixed_versions(finished: pd.DataFrame) -> str:
+    """Under which versions how many trials were run, where they differ; else nothing.
+
+    Args:
+        finished: from `trials`.
+    """
+    counts = finished["versions"].fillna("unknown").value_counts()
+    return "; ".join(f"{count} x {name}" for name, count in counts.items()) * (len(counts) > 1)
 
 
 def sweep_keys(frame: pd.DataFrame, schema: ResultsSchema) -> list[str]:
@@ -244,5 +277,11 @@ def _scalar(value: object) -> object:
 
 def _natural_ranks(values: Iterable[Any]) -> dict[Any, int]:
     """Numbers by size, then words by letter."""
-    ordered = sorted(set(values), key=lambda v: (isinstance(v, str), str(v) if v is None else v))
+    kinds = {str: 1, NoneType: 2}
+    ordered = sorted(set(values), key=lambda v: (kinds.get(type(v), 0), v is not None and v))
     return {value: rank for rank, value in enumerate(ordered)}
+
+
+def _versions(table: Mapping[str, str] | None) -> str | None:
+    """Versions in words; older results have none."""
+    return ", ".join(f"{name} {version}" for name, version in table.items()) if table else None

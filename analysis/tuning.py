@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
-from desim.analysis import style
+from desim.analysis import stored, style
 from desim.analysis.drawing import draw, figures_of
 from desim.analysis.errors import ResultsError
 from desim.analysis.figures.base import FigureData
 from desim.analysis.metrics import chosen
 from desim.analysis.results import load_schema, scenario
+
+#: The columns of numbers, and the others.
+_CANDIDATES = (
+    ("value", "epsilon", "seed", "target", "score", "best", "own"),
+    ("algorithm", "parameter", "objective"),
+)
 
 
 def load_candidates(folder: str | Path) -> pd.DataFrame:
@@ -37,7 +42,7 @@ def load_candidates(folder: str | Path) -> pd.DataFrame:
             f"{folder}: holds a search that is not finished; call `desim tune` again, it goes on "
             "where it stopped"
         )
-    return pq.read_table(file).to_pandas()
+    return stored.table(file, *_CANDIDATES)
 
 
 def report_tuning(folder: str | Path, *, figures: Sequence[object] = ()) -> list[Path]:

@@ -1,12 +1,15 @@
 """Where the numbers of a page come from: versions, checksums and the command to repeat them."""
 
-import hashlib
-import json
 import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+
+from desim.analysis import stored
+from desim.analysis.results import mixed_versions
+from desim.schema.files import sha256
+from desim.schema.results import MANIFEST, SCENARIO
 
 
 class Provenance(NamedTuple):
@@ -30,20 +33,20 @@ def provenance(root: Path, finished: pd.DataFrame) -> Provenance:
         root: what `desim run` wrote.
         finished: from `trials`.
     """
-    study = root / "manifest.json"
-    table: dict[str, Any] = json.loads(study.read_text()) if study.is_file() else {}
-    files = {trial: root / "trials" / trial / "manifest.json" for trial in finished["trial"]}
-    manifests = {trial: json.loads(file.read_text()) for trial, file in files.items()}
+    table = stored.study(root)
+    homes = {trial: root / "trials" / trial for trial in finished["trial"]}
+    manifests = {trial: stored.manifest(home) for trial, home in homes.items()}
     options: dict[str, Any] = next(iter(manifests.values()))
     facts = {
         **{name: table[name] for name in ("python", "machine") if name in table},
         **table.get("versions", {}),
         **{name: options[name] for name in ("device", "threads") if name in options},
+        **({"trials' versions": mixed} if (mixed := mixed_versions(finished)) else {}),
         "training": "yes" if options["train"] else "no, the clock alone",
     }
-    checksums = {"scenario.toml": _sha256(root / "scenario.toml")}
+    checksums = {"scenario.toml": sha256(root / SCENARIO)}
     for trial, manifest in manifests.items():
-        checksums[f"trials/{trial}/manifest.json"] = _sha256(files[trial])
+        checksums[f"trials/{trial}/manifest.json"] = sha256(homes[trial] / MANIFEST)
         for name, value in manifest["checksums"].items():
             checksums[f"trials/{trial}/{name}"] = value
     return Provenance(
@@ -61,7 +64,3 @@ def _command(root: Path, options: dict[str, Any]) -> str:
         if options.get(name, usual) != usual:
             words += [f"--{name}", str(options[name])]
     return shlex.join(words)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from desim.cli import measure, options
+from desim.cli.warned import one_line_each
 from desim.errors import DesimError, ScenarioError
 from desim.schema.results import COMMANDS
 
@@ -74,6 +75,7 @@ def run(
     threads: Annotated[int, typer.Option(help="Torch threads per trial.")] = 1,
     device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.cpu,
     no_train: NoTrain = False,
+    strict: options.Strict = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Run a scenario; trials that are finished in the results folder are kept."""
@@ -90,6 +92,7 @@ def run(
             threads=threads,
             device=device.value,
             train=not no_train,
+            strict=strict,
             progress=show,
         )
     _report(folder, console)
@@ -140,6 +143,7 @@ def tune(
     ] = None,
     threads: Annotated[int, typer.Option(help="Torch threads per process.")] = 1,
     device: Annotated[Device, typer.Option(help="Where tensors live.")] = Device.cpu,
+    strict: options.Strict = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Find each method's best step size, or deadline; as many candidates for every method."""
@@ -170,7 +174,13 @@ def tune(
     console.print(escape(str(planned)), soft_wrap=True)
     with _bar(console) as show:
         tuning = execute(
-            planned, out, jobs=jobs, threads=threads, device=device.value, progress=show
+            planned,
+            out,
+            jobs=jobs,
+            threads=threads,
+            device=device.value,
+            strict=strict,
+            progress=show,
         )
     with _analysing():
         print_tuning(tuning, deadline, console)
@@ -298,7 +308,8 @@ app.command()(measure.calibrate)
 def main() -> None:
     """Runs the command line; errors on purpose are one line each and exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        with one_line_each():
+            code = app(standalone_mode=False)
     except DesimError as error:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):

@@ -16,6 +16,11 @@ Values = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Another value at a dotted key; repeatable."),
 ]
 
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse trials there that other versions of desim or torch ran."),
+]
+
 
 def values(pairs: list[str] | None) -> dict[str, Any]:
     """The values of --set by dotted key."""

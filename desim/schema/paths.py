@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 #: The keys, in any table, whose values are paths.
-_PATHS = ("file", "folder", "cache")
+PATHS = ("file", "folder", "cache")
 
 
 def anchored(table: Any, folder: Path, key: str = "") -> Any:
@@ -13,5 +13,5 @@ def anchored(table: Any, folder: Path, key: str = "") -> Any:
         return {key: anchored(value, folder, key) for key, value in table.items()}
     if isinstance(table, list):
         return [anchored(item, folder, key) for item in table]
-    is_path = isinstance(table, str) and key.rpartition(".")[2] in _PATHS
+    is_path = isinstance(table, str) and key.rpartition(".")[2] in PATHS
     return str(folder / table) if is_path else table

@@ -45,3 +45,8 @@ def suggest(word: object, known: list[str]) -> str:
 def in_words(name: str) -> str:
     """`WorstLoss` as `worst-loss`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
+
+
+def without_addresses(text: str) -> str:
+    """A `repr` without the places of objects in memory."""
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)

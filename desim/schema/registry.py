@@ -12,6 +12,8 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from datetime import time as clock_time
 from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -38,6 +40,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from desim.errors import ScenarioError
+from desim.schema.paths import PATHS
 from desim.schema.phrases import suggest, unit_hint
 
 AXES: dict[str, str] = {
@@ -75,7 +78,15 @@ class Table(BaseModel):
     def table(self) -> dict[str, Any]:
         """The table with plain values only, without the fields that are None."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: _plain(value) for name, value in values.items() if value is not None}
+        return {name: plain(value) for name, value in values.items() if value is not None}
+
+    def content_paths(self) -> dict[str, tuple[Path, ...]]:
+        """By field, the files and folders whose content counts: those that its fields name.
+
+        A member that reads less of a folder, or reads what no field names, says so itself.
+        """
+        named = {name: getattr(self, name) for name in type(self).model_fields if name in PATHS}
+        return {name: (Path(value),) for name, value in named.items() if isinstance(value, str)}
 
     @model_validator(mode="before")
     @classmethod
@@ -92,12 +103,22 @@ class Table(BaseModel):
         return table
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
+    """A value as it can stand in a file: objects by their names or their classes' names.
+
+    What they hold is told by digests in the trials' manifests.
+    """
     if isinstance(value, Table):
         return value.table()
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return getattr(value, "__qualname__", "code") if callable(value) else value
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if value is None or isinstance(value, bool | int | float | str | date | clock_time):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
 
 
 class NestedError(ValueError):

@@ -11,6 +11,7 @@ DIR/candidates.parquet, tuned.toml        of a search: what was tried, and the b
 DIR/fit.parquet, ...                      of a fit
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -21,6 +22,15 @@ from typing import Any, Literal, Self
 from desim.schema.phrases import in_words
 
 FILE = "results.json"
+
+#: The files of a trial; the first is always there.
+TRIAL_FILES = METRICS, TIMELINE, LABELS = "metrics.parquet", "timeline.parquet", "labels.parquet"
+
+#: The scenario as resolved.
+SCENARIO = "scenario.toml"
+
+#: Of a trial, and of a study.
+MANIFEST = "manifest.json"
 
 #: What `desim run`, `desim tune` and `desim fit` write.
 FolderKind = Literal["run", "tuning", "fit"]
@@ -50,6 +60,7 @@ TRIAL = (
     "workers",
     "server",
     "train",
+    "versions",
 )
 
 #: What a worker does in an interval of the timeline; `receive` and `drop` (a message that was lost)
@@ -87,6 +98,11 @@ def column_name(metric: str) -> str:
     return re.sub(r"\W+", "_", in_words(metric.rpartition(":")[2]) if ":" in metric else metric)
 
 
+def checksum(manifest: Mapping[str, Any]) -> str:
+    """Of all that a trial's manifest says besides: SHA-256, in hex."""
+    return hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class ResultsSchema:
     """What a results folder is.
@@ -115,11 +131,36 @@ class ResultsSchema:
                 return column
         raise KeyError(name)
 
+    def _check(self) -> None:
+        """Raises ValueError for what can't stand there."""
+        words = [self.metric, *self.sweep]
+        words += [word for one in self.metrics for word in (one.name, one.title, one.unit)]
+        for word in words:
+            if not isinstance(word, str) or not word.isprintable():
+                raise ValueError(f"{ascii(word)[:60]} must be words")
+        if self.kind not in COMMANDS:
+            raise ValueError(
+                f"kind = {ascii(self.kind)[:60]}: must be one of {', '.join(COMMANDS)}"
+            )
+        names = [one.name for one in self.metrics]
+        if len({*names, *self.sweep, *INDEX}) < len(names) + len(self.sweep) + len(INDEX):
+            raise ValueError("two columns have one name")
+        if names and self.metric not in names:
+            raise ValueError(f"metric = {self.metric!r}: must be one of {', '.join(names)}")
+        for one in self.metrics:
+            if one.good not in (None, "low", "high") or not one.name:
+                raise ValueError(f"metrics.{one.name}: must have a name; good is 'low' or 'high'")
+            if not isinstance(one.clock, bool) or not isinstance(one.standard, bool):
+                raise ValueError(f"metrics.{one.name}: clock and standard must be true or false")
+
     def write(self, folder: Path) -> None:
         """Writes results.json into a folder, whole or not at all."""
         part = folder / f"{FILE}.part"
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        part.replace(folder / FILE)
+        try:
+            part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            part.replace(folder / FILE)
+        finally:
+            part.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -132,13 +173,15 @@ class ResultsSchema:
         try:
             table: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             columns = tuple(Column(**column) for column in table["metrics"])
-            return cls(table["kind"], columns, tuple(table["sweep"]), table["metric"])
+            made = cls(table["kind"], columns, tuple(table["sweep"]), table["metric"])
+            made._check()
+            return made
         except FileNotFoundError:
             raise ValueError(
                 f"{folder}: has no {FILE}, so it is no results folder of this version; pass one "
                 "that `desim run`, `desim tune` or `desim fit` wrote"
             ) from None
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{file}: can't be read as a description of results ({error})"
             ) from None

@@ -5,40 +5,45 @@ machine's clock, so the same trial gives the same bytes.
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import platform
 import shutil
 import tomllib
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
 
-from desim.clock.timeline import DTYPES, KINDS, Columns
 from desim.engine.outcome import Outcome
-from desim.errors import ResultsError
+from desim.errors import DesimWarning, ResultsError
 from desim.scenario.scenario import Scenario, Trial
 from desim.scenario.stopping import measured
+from desim.schema.files import sha256
 from desim.schema.phrases import short
-from desim.schema.results import COMMANDS, FolderKind, ResultsSchema
-from desim.schema.results import FILE as RESULTS_FILE
-
-_KIND_TYPE = pa.dictionary(pa.int8(), pa.string())
-_TIMELINE_SCHEMA = pa.schema(
-    [
-        (key, _KIND_TYPE if key == "kind" else pa.from_numpy_dtype(np.dtype(dtype)))
-        for key, dtype in DTYPES.items()
-    ]
+from desim.schema.results import (
+    COMMANDS,
+    LABELS,
+    MANIFEST,
+    METRICS,
+    SCENARIO,
+    TIMELINE,
+    FolderKind,
+    ResultsSchema,
 )
+from desim.schema.results import FILE as RESULTS_FILE
+from desim.studies import manifest
+from desim.studies.content import Content, Contents
+from desim.studies.tables import PART, TimelineFile, labels, metrics, write, writing
+
+#: A line names so many trials or versions.
+_SHOWN = 3
 
 
 class ResultsFolder:
@@ -49,22 +54,29 @@ class ResultsFolder:
         scenario: what is run; a folder that holds another scenario is refused.
         options: what the bytes depend on besides the scenario: train, device, threads.
         schema: what the folder is.
+        strict: whether trials there that were run under other versions are refused.
 
     Raises:
         ResultsError: the folder holds something else, or can't be written.
     """
 
     def __init__(
-        self, path: Path, scenario: Scenario, options: dict[str, Any], schema: ResultsSchema
+        self,
+        path: Path,
+        scenario: Scenario,
+        options: dict[str, Any],
+        schema: ResultsSchema,
+        *,
+        strict: bool = False,
     ) -> None:
-        self.path, self._options = path, options
-        file = path / "scenario.toml"
-        with _writing(path):
+        self.path, self._options, self._strict = path, options, strict
+        file = path / SCENARIO
+        with writing(path):
             if file.is_file():
                 _same(path, file, scenario)
                 _same_kind(path, schema)
                 schema.write(path)
-                _write(file, tomli_w.dumps(scenario.table()))  # its [report] may be another
+                write(file, tomli_w.dumps(scenario.table()))  # its [report] may be another
                 return
             if path.is_dir() and any(path.iterdir()) and not _just_begun(path):
                 raise ResultsError(
@@ -73,7 +85,7 @@ class ResultsFolder:
                 )
             (path / "trials").mkdir(parents=True, exist_ok=True)
             schema.write(path)
-            _write(file, tomli_w.dumps(scenario.table()))
+            write(file, tomli_w.dumps(scenario.table()))
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -82,7 +94,8 @@ class ResultsFolder:
         Raises:
             ResultsError: another run is at work in the folder.
         """
-        descriptor = os.open(self.path, os.O_RDONLY)
+        with writing(self.path):
+            descriptor = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
@@ -94,36 +107,74 @@ class ResultsFolder:
         finally:
             os.close(descriptor)
 
-    def finished(self, trial: Trial) -> bool:
-        """Whether a trial is there and whole.
+    def missing(self, trials: Sequence[Trial], contents: Contents) -> list[Trial]:
+        """Those that aren't there, or aren't as they were written: they are to be run.
+
+        Warns of what is damaged, and of trials run under other versions.
 
         Raises:
-            ResultsError: it was run with other options.
+            ResultsError: one was run with other options, on another content, or with `strict`
+                under other versions.
         """
-        file = self._folder(trial) / "manifest.json"
-        if not file.is_file():
-            return False
-        try:
-            there = json.loads(file.read_text(encoding="utf-8"))
-            options = {key: there[key] for key in self._options}
-            files = list(there["checksums"])
-        except (ValueError, LookupError, TypeError):
+        found, damaged, others = [], [], set()
+        for trial in trials:
+            folder = self._folder(trial)
+            try:
+                there = manifest.read(folder)
+                self._refuse_another(there, contents.of(trial.setting))
+                manifest.check_files(folder, there)
+            except FileNotFoundError:
+                found.append(trial)
+            except manifest.DamagedError as error:
+                found.append(trial)
+                damaged.append(f"{trial.name} ({error})")
+            else:
+                others |= _differing(there.get("versions", {}))
+        if damaged:
+            self._warn(f"run anew, being damaged: {_listed(damaged)}")
+        if others and self._strict:
             raise ResultsError(
-                f"{file}: is no manifest of a trial; remove it, and the trial is run again"
-            ) from None
-        for key, value in self._options.items():
-            if options[key] != value:
-                raise ResultsError(
-                    f"--out = {self.path}: holds trials run with {key} = {options[key]!r}, now it "
-                    f"is {value!r}; choose another folder"
-                )
-        return all((file.parent / name).is_file() for name in files)
+                f"--strict: {self.path} holds trials run with {_listed(sorted(others))}; take that "
+                "version, or choose another folder"
+            )
+        if others:
+            self._warn(
+                f"holds trials run with {_listed(sorted(others))}; the results are mixed, which "
+                "--strict refuses"
+            )
+        return found
 
-    def write(self, trial: Trial, outcome: Outcome, timeline: "TimelineFile | None") -> None:
+    def _warn(self, text: str) -> None:
+        warnings.warn(f"--out = {self.path}: {text}", DesimWarning, stacklevel=3)
+
+    def _refuse_another(self, there: dict[str, Any], content: Content) -> None:
+        for key, value in self._options.items():
+            if there.get(key) != value:
+                raise ResultsError(
+                    f"--out = {self.path}: holds trials run with {key} = {there.get(key)!r}, now "
+                    f"it is {value!r}; choose another folder"
+                )
+        before = there.get("content", {})
+        for key in [*content, *before]:
+            old, new = (each.get(key, "nothing") for each in (before, content))
+            if old != new:
+                raise ResultsError(
+                    f"--out = {self.path}: holds another scenario, with {key} = content "
+                    f"{old[:12]} instead of {new[:12]}; choose another folder"
+                )
+
+    def write(
+        self,
+        trial: Trial,
+        content: Content,
+        outcome: Outcome,
+        timeline: TimelineFile | None,
+    ) -> None:
         """Writes a trial's metrics and, last, its manifest.
 
         Args:
             trial: the trial.
+            content: what it was made of.
             outcome: what came out.
             timeline: what `begin` gave; None for a trial without a timeline, which wasn't begun.
         """
@@ -132,58 +183,40 @@ class ResultsFolder:
             folder = self._folder(trial)
         else:
             folder = self._clear(trial)
-        with _writing(self.path):
-            pq.write_table(_metrics(trial, outcome), folder / "metrics.parquet")
+        with writing(self.path):
+            pq.write_table(metrics(trial, outcome), folder / METRICS)
             if outcome.label_counts is not None:
-                table = _labels(outcome.label_counts, outcome.label_names)
-                pq.write_table(table, folder / "labels.parquet")
-        files = sorted(file.name for file in folder.glob("*.parquet"))
-        manifest = {
-            "trial": trial.name,
-            "algorithm": trial.setting.algorithm.name,
-            "kind": trial.setting.algorithm.table()["kind"],
-            "seed": trial.setting.seed,
-            "sweep": trial.point,
-            "status": _status(outcome),
-            "diverged_at_s": outcome.diverged_at_s,
-            "diverged": outcome.diverged,
-            "stalled": outcome.stalled,
-            "stopped_by": outcome.stopped_by,
-            "optimal_loss": outcome.optimal_loss,
-            "time_s": outcome.time_s,
-            "workers": trial.setting.cluster.size,
-            "server": trial.setting.algorithm.has_server,
-            **self._options,
-            "checksums": {file: _sha256(folder / file) for file in files},
-        }
-        with _writing(self.path):
-            _write(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+                table = labels(outcome.label_counts, outcome.label_names)
+                pq.write_table(table, folder / LABELS)
+            text = manifest.text(folder, trial, outcome, self._options, content)
+            write(folder / MANIFEST, text)
 
-    def begin(self, trial: Trial) -> "TimelineFile":
+    def begin(self, trial: Trial) -> TimelineFile:
         """Makes a trial's folder afresh and opens its timeline."""
         folder = self._clear(trial)
-        with _writing(self.path):
-            return TimelineFile(folder / "timeline.parquet", self.path)
+        with writing(self.path):
+            return TimelineFile(folder / TIMELINE, self.path)
 
     def _clear(self, trial: Trial) -> Path:
         folder = self._folder(trial)
-        with _writing(self.path):
-            shutil.rmtree(folder, ignore_errors=True)
+        with writing(self.path):
+            if folder.exists():
+                shutil.rmtree(folder)
             folder.mkdir(parents=True)
         return folder
 
     def series(self, trial: Trial, columns: Sequence[str]) -> list[list[float]]:
         """Some columns of a finished trial's evaluations."""
-        file = self._folder(trial) / "metrics.parquet"
+        file = self._folder(trial) / METRICS
         table = pq.read_table(file, columns=list(dict.fromkeys(columns)))
         return [table[name].to_pylist() for name in columns]
 
     def add(self, name: str, content: str | pa.Table) -> Path:
         """Writes one more file, a text or a table, beside the trials."""
         file = self.path / name
-        with _writing(self.path):
+        with writing(self.path):
             if isinstance(content, str):
-                _write(file, content)
+                write(file, content)
             else:
                 pq.write_table(content, file)
         return file
@@ -191,60 +224,20 @@ class ResultsFolder:
     def complete(self, trials: list[Trial], scenario: Scenario) -> None:
         """Writes the study's manifest."""
         packages = ("desim", "torch", "numpy", "simpy", "pyarrow")
-        manifest = {
+        table = {
             "scenario": scenario.name,
             "seeds": list(scenario.seeds),
             **self._options,
             "python": platform.python_version(),
             "machine": platform.machine(),
             "versions": {package: metadata.version(package) for package in packages},
-            "trials": {
-                trial.name: _sha256(self._folder(trial) / "manifest.json") for trial in trials
-            },
+            "trials": {trial.name: sha256(self._folder(trial) / MANIFEST) for trial in trials},
         }
-        with _writing(self.path):
-            _write(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        with writing(self.path):
+            write(self.path / MANIFEST, json.dumps(table, indent=1) + "\n")
 
     def _folder(self, trial: Trial) -> Path:
         return self.path / "trials" / trial.name
-
-
-class TimelineFile:
-    """A timeline written to parquet piece by piece.
-
-    Args:
-        path: the file.
-        out: the results folder, for messages.
-    """
-
-    def __init__(self, path: Path, out: Path) -> None:
-        self._out = out
-        self._writer = pq.ParquetWriter(path, _TIMELINE_SCHEMA, compression="zstd")
-
-    def __call__(self, columns: Columns) -> None:
-        """Writes a piece, in the order of its intervals' beginnings."""
-        order = np.lexsort((columns["worker"], columns["start_s"]))
-        ordered = {key: column[order] for key, column in columns.items()}
-        kinds = pa.DictionaryArray.from_arrays(pa.array(ordered.pop("kind")), pa.array(KINDS))
-        arrays = {**{key: pa.array(column) for key, column in ordered.items()}, "kind": kinds}
-        with _writing(self._out):
-            self._writer.write_table(pa.table(arrays).select(_TIMELINE_SCHEMA.names))
-
-    def close(self) -> None:
-        """Closes the file."""
-        with _writing(self._out):
-            self._writer.close()
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Tells what the operating system refuses as an error of the results folder."""
-    try:
-        yield
-    except OSError as error:
-        raise ResultsError(
-            f"--out = {out}: must be a folder that can be written ({error})"
-        ) from None
 
 
 def schema_of(kind: FolderKind, scenario: Scenario, metric: str | None = None) -> ResultsSchema:
@@ -269,13 +262,16 @@ def schema_of(kind: FolderKind, scenario: Scenario, metric: str | None = None) -
 
 def _just_begun(path: Path) -> bool:
     """Whether a run was stopped between making the folder and describing what it runs."""
-    if not {one.name for one in path.iterdir()} <= {"trials", RESULTS_FILE}:
+    begun = {RESULTS_FILE, RESULTS_FILE + PART, SCENARIO + PART}
+    inside = {one.name for one in path.iterdir()}
+    if not inside <= {"trials"} | begun or any((path / "trials").glob("*")):
         return False
     try:
-        ResultsSchema.read(path)
+        if RESULTS_FILE in inside:
+            ResultsSchema.read(path)
     except ValueError:
         return False
-    return not any((path / "trials").glob("*"))
+    return True
 
 
 def _same_kind(path: Path, schema: ResultsSchema) -> None:
@@ -289,52 +285,10 @@ def _same_kind(path: Path, schema: ResultsSchema) -> None:
         )
 
 
-def _status(outcome: Outcome) -> str:
-    if outcome.diverged_at_s is not None:
-        return "diverged"
-    return "finished" if outcome.stalled is None else "stalled"
-
-
-def _metrics(trial: Trial, outcome: Outcome) -> pa.Table:
-    rows = [
-        {
-            "trial": trial.name,
-            "algorithm": trial.setting.algorithm.name,
-            "seed": trial.setting.seed,
-            "time_s": row.time_s,
-            **row.values,
-            **{key: _cell(value) for key, value in trial.point.items()},
-        }
-        for row in outcome.rows
-    ]
-    return pa.Table.from_pylist(rows)
-
-
-def _labels(counts: npt.NDArray[np.int64], names: tuple[str, ...]) -> pa.Table:
-    """A row for each class of which a worker holds samples, and for every class of worker 0.
-
-    With the class's name where it has one.
-    """
-    listed = counts > 0
-    listed[0] = True
-    workers, labels = np.nonzero(listed)
-    columns = {"worker": workers, "label": labels, "samples": counts[workers, labels]}
-    table = pa.table({key: column.astype(np.int32) for key, column in columns.items()})
-    return table.append_column("name", pa.array([names[k] for k in labels])) if names else table
-
-
-def _cell(value: Any) -> Any:
-    """A sweep's value as a cell: a member's table as its kind and values, others as JSON text."""
-    if isinstance(value, dict) and "kind" in value:
-        rest = [f"{key}={_cell(item)}" for key, item in value.items() if key != "kind"]
-        return " ".join([str(value["kind"]), *rest])
-    return json.dumps(value) if isinstance(value, dict | list) else value
-
-
 def _same(path: Path, file: Path, scenario: Scenario) -> None:
     try:
         there = tomllib.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ResultsError(f"{file}: is no scenario ({error}); choose another folder") from None
     now = tomllib.loads(tomli_w.dumps(scenario.table()))
     # What is drawn changes no trial.
@@ -363,13 +317,16 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
     return flat
 
 
-def _write(file: Path, text: str) -> None:
-    """Writes a file so that it is there whole or not at all."""
-    part = file.with_name(file.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
+def _differing(there: dict[str, str]) -> set[str]:
+    """Versions other than today's, with today's."""
+    now = manifest.versions()
+    return {
+        f"{name} {there.get(name, '(unknown)')} (now {version})"
+        for name, version in now.items()
+        if there.get(name) != version
+    }
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _listed(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return ", ".join(words[:_SHOWN]) + more

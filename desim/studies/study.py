@@ -24,6 +24,7 @@ from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError, SimulationError
 from desim.scenario.scenario import Scenario, Trial, prepared
 from desim.streams import Streams
+from desim.studies.content import Content, Contents
 from desim.studies.folder import ResultsFolder, schema_of
 from desim.tensors.lazy import torch
 
@@ -53,6 +54,7 @@ def run(
     threads: int = 1,
     device: str = "cpu",
     train: bool = True,
+    strict: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Runs a scenario: what `desim run` does.
@@ -67,6 +69,8 @@ def run(
         threads: torch threads per trial.
         device: "cpu" or "cuda".
         train: False runs the clock alone, without data and gradients.
+        strict: refuse trials that were run under other versions of desim, torch, numpy or Python;
+            otherwise they are kept, with a `DesimWarning`.
         progress: called several times a second.
 
     Returns:
@@ -82,13 +86,17 @@ def run(
     check_buildable(trials, train=train)
     options = {"train": train, "device": device, "threads": threads}
     path = Path(out or Path("results") / scenario.name)
-    folder = ResultsFolder(path, scenario, options, schema_of("run", scenario))
+    folder = ResultsFolder(path, scenario, options, schema_of("run", scenario), strict=strict)
+    contents = Contents(train=train)
     with folder.claimed():
-        missing = [trial for trial in trials if not folder.finished(trial)]
+        missing = folder.missing(trials, contents)
         most = min(jobs or os.cpu_count() or 1, len(missing))
         report = Report(progress, len(trials), len(trials) - len(missing))
         with report.shared() as shares:
-            work = [_Work(folder, trial, i, shares, options) for i, trial in enumerate(missing)]
+            work = [
+                _Work(folder, trial, contents.of(trial.setting), i, shares, options)
+                for i, trial in enumerate(missing)
+            ]
             work_through(work, most, report)
         folder.complete(trials, scenario)
     return folder.path
@@ -159,11 +167,12 @@ class _Work:
         self,
         folder: ResultsFolder,
         trial: Trial,
+        content: Content,
         number: int,
         shares: Path,
         options: dict[str, Any],
     ) -> None:
-        self.trial = trial
+        self.trial, self._content = trial, content
         self._folder, self._number, self._shares = folder, number, shares
         self._options = options
 
@@ -184,7 +193,7 @@ class _Work:
                 timeline=timeline,
                 progress=progress,
             )
-            self._folder.write(self.trial, outcome, timeline)
+            self._folder.write(self.trial, self._content, outcome, timeline)
             progress(1.0)
 
 
@@ -219,7 +228,9 @@ class Report:
         """The file, with one float64 per trial that is missing: the share of it that is done."""
         with tempfile.TemporaryDirectory(prefix="desim-") as folder:
             path = Path(folder) / "progress"
-            self._shares = np.memmap(path, np.float64, "w+", shape=(max(1, self._missing),))
+            # Written rather than mapped: a full disk is then an error and no crash.
+            path.write_bytes(bytes(8 * max(1, self._missing)))
+            self._shares = np.memmap(path, np.float64, "r+")
             self.update()
             yield path
 

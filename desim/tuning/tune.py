@@ -17,6 +17,7 @@ import tomli_w
 
 from desim.errors import ScenarioError
 from desim.scenario.scenario import Scenario, Trial
+from desim.studies.content import Contents
 from desim.studies.folder import ResultsFolder, schema_of
 from desim.studies.study import (
     Progress,
@@ -93,6 +94,7 @@ def tune(
     jobs: int | None = None,
     threads: int = 1,
     device: str = "cpu",
+    strict: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Tuning:
     """Searches each algorithm's step size, or deadline: what `desim tune` does.
@@ -101,7 +103,7 @@ def tune(
         scenario: the scenario, its file, or the name of one that comes with desim; no sweep.
         out: the results folder; left out, results/NAME-tuning or results/NAME-deadline. Candidates
             that are finished there are kept.
-        values, seeds, jobs, threads, device, progress: as for `run`.
+        values, seeds, jobs, threads, device, strict, progress: as for `run`.
         target: make the time to this value of the metric small.
         at: make the metric at this simulated time, in s, as good as possible; at the end of a trial
             that ends before. Without both: the time to the scenario's own target, or the metric at
@@ -125,7 +127,15 @@ def tune(
         epsilons=epsilons,
         deadline=deadline,
     )
-    return execute(planned, out, jobs=jobs, threads=threads, device=device, progress=progress)
+    return execute(
+        planned,
+        out,
+        jobs=jobs,
+        threads=threads,
+        device=device,
+        strict=strict,
+        progress=progress,
+    )
 
 
 def execute(
@@ -135,6 +145,7 @@ def execute(
     jobs: int | None = None,
     threads: int = 1,
     device: str = "cpu",
+    strict: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Tuning:
     """Runs a search that has been planned; the arguments and errors are those of `tune`."""
@@ -145,7 +156,7 @@ def execute(
     path = Path(out or Path("results") / f"{planned.scenario.name}-{ending}")
     options = {"train": True, "device": device, "threads": threads}
     schema = schema_of("tuning", planned.tried, planned.objective.column.name)
-    folder = ResultsFolder(path, planned.tried, options, schema)
+    folder = ResultsFolder(path, planned.tried, options, schema, strict=strict)
     with folder.claimed():
         search = _Running(planned, folder, options, jobs or os.cpu_count() or 1, progress)
         return search.run()
@@ -170,6 +181,7 @@ class _Running:
     ) -> None:
         self._plan, self._folder, self._options = planned, folder, options
         self._jobs, self._progress = jobs, progress
+        self._contents = Contents(train=True)
         self._done = 0
         self._curves: dict[str, Curve] = {}
         self._tried: list[list[_Candidate]] = [[] for _ in planned.methods]
@@ -217,16 +229,23 @@ class _Running:
             tried += candidates
             # Those of one seed share a clock.
             stage += [list(trials) for trials in zip(*(c.trials for c in candidates), strict=True)]
-        count = sum(map(len, stage))
-        groups = [[t for t in trials if not self._folder.finished(t)] for trials in stage]
+        all_trials = [trial for trials in stage for trial in trials]
+        missing = {trial.name for trial in self._folder.missing(all_trials, self._contents)}
+        groups = [[t for t in trials if t.name in missing] for trials in stage]
         groups = [part for group in groups for part in self._parts(group, len(stage))]
         expected = self._plan.candidates * len(points) * len(self._plan.tried.seeds)
-        kept = count - sum(map(len, groups))
+        count, kept = len(all_trials), len(all_trials) - len(missing)
         report = Report(self._progress, max(expected, self._done + count), self._done + kept)
         with report.shared() as shares:
             starts = np.cumsum([0, *map(len, groups)]).tolist()
             work = [
-                TuningWork(self._folder, group, start, shares, self._options)
+                TuningWork(
+                    self._folder,
+                    [(trial, self._contents.of(trial.setting)) for trial in group],
+                    start,
+                    shares,
+                    self._options,
+                )
                 for group, start in zip(groups, starts[:-1], strict=True)
             ]
             work_through(work, min(self._jobs, len(work)), report)

@@ -9,6 +9,7 @@ import numpy as np
 from desim.engine.outcome import Outcome
 from desim.errors import DesimError, NonFiniteError
 from desim.scenario.scenario import Trial
+from desim.studies.content import Content
 from desim.studies.folder import ResultsFolder
 from desim.studies.study import simulate, torch_threads
 from desim.tuning.shared_clock import SharedClock
@@ -19,7 +20,7 @@ class TuningWork:
 
     Args:
         folder: where results go.
-        trials: what to run.
+        trials: what to run, each with what it is made of.
         start: the place of the first one in the file of shares.
         shares: the file, see `study.Report`.
         options: device and threads.
@@ -28,12 +29,14 @@ class TuningWork:
     def __init__(
         self,
         folder: ResultsFolder,
-        trials: list[Trial],
+        trials: list[tuple[Trial, Content]],
         start: int,
         shares: Path,
         options: dict[str, Any],
     ) -> None:
-        self._folder, self._trials, self._options = folder, trials, options
+        self._folder, self._options = folder, options
+        self._trials = [trial for trial, _ in trials]
+        self._contents = [content for _, content in trials]
         self._start, self._shares = start, shares
 
     def __call__(self, tell: Callable[[], None] | None = None) -> None:
@@ -48,8 +51,9 @@ class TuningWork:
                 tell()
 
         with torch_threads(self._options["threads"]):
-            for trial, outcome in zip(self._trials, self._outcomes(progress), strict=True):
-                self._folder.write(trial, outcome, None)
+            outcomes = self._outcomes(progress)
+            for made in zip(self._trials, self._contents, outcomes, strict=True):
+                self._folder.write(*made, None)
         own[:] = 1.0
 
     def _outcomes(self, progress: Callable[[float], None]) -> list[Outcome]:

@@ -77,14 +77,6 @@ def test_other_files(results: Path, desim: Call) -> None:
     assert "must be empty or hold results of this scenario" in refused(desim, results)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"train": true}'])
-def test_a_spoilt_manifest(content: bytes, results: Path, desim: Call) -> None:
-    manifest = results / "trials" / "QT-seed0" / "manifest.json"
-    manifest.write_bytes(content)
-    complaint = refused(desim, results, "--no-train")
-    assert complaint.startswith(f"{manifest}: is no manifest of a trial; remove it")
-
-
 @pytest.mark.parametrize("content", [b"name =", b"\xff"])
 def test_a_spoilt_scenario(content: bytes, results: Path, desim: Call) -> None:
     (results / "scenario.toml").write_bytes(content)

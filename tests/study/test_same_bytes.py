@@ -92,7 +92,8 @@ def test_a_trial_without_a_manifest_is_run_again_and_no_other(copied: Path) -> N
 def test_a_trial_with_a_lost_file_is_run_again(name: str, copied: Path) -> None:
     expected = sums(copied)
     (copied / "trials" / "DSGD-seed0" / name).unlink()
-    go_on(copied)
+    with pytest.warns(simulator.DesimWarning, match=f"DSGD-seed0 \\({name} is missing\\)"):
+        go_on(copied)
     assert sums(copied) == expected
 
 

@@ -20,6 +20,9 @@ _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+#: Of their names; the first that is there is taken.
+_ENDINGS = (".gz", "")
+
 #: Height and width of the images of both sets, in pixels.
 _OFFICIAL = (28, 28)
 
@@ -97,8 +100,16 @@ class IDXSet(ImageSet):
     def _folder(self) -> Path:
         return default_folder(self.kind) if self.folder is None else Path(self.folder)
 
+    def content_paths(self) -> dict[str, tuple[Path, ...]]:
+        """The files that are there."""
+        names = [
+            f"{name}{ending}" for pair in _FILES.values() for name in pair for ending in _ENDINGS
+        ]
+        files = (self._folder() / name for name in names)
+        return {"folder": tuple(file for file in files if file.is_file())}
+
     def _find(self, name: str) -> Path:
-        for file in (self._folder() / f"{name}.gz", self._folder() / name):
+        for file in (self._folder() / f"{name}{ending}" for ending in _ENDINGS):
             if file.is_file():
                 return file
         wanted = [file for pair in _FILES.values() for file in pair]

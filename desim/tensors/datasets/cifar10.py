@@ -118,6 +118,18 @@ class CIFAR10(ImageSet):
             )
         return Part(x.reshape(-1, 3, 32, 32), y)
 
+    def content_paths(self) -> dict[str, tuple[Path, ...]]:
+        """The archive, or the batches that are there."""
+        if self.file is not None:
+            return {"file": (Path(self.file),)}
+        batches = [
+            home / f"{name}{ending}"
+            for folder, ending in _FOLDERS.items()
+            for home in (self._folder() / folder, self._folder())
+            for name in (*_TRAIN, _TEST)
+        ]
+        return {"folder": tuple(file for file in batches if file.is_file())}
+
     def _folder(self) -> Path:
         return default_folder(self.kind) if self.folder is None else Path(self.folder)
 

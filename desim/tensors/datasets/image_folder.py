@@ -47,6 +47,10 @@ class ImageFolder(ImageSet):
         """The folder."""
         return f"problem.dataset.folder = {str(self._folder())!r}"
 
+    def content_paths(self) -> dict[str, tuple[Path, ...]]:
+        """The folder, where none is named, too."""
+        return {"folder": (self._folder(),)}
+
     def _folder(self) -> Path:
         return default_folder(self.kind) if self.folder is None else Path(self.folder)
 

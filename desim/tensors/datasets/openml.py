@@ -7,6 +7,7 @@ OpenML's each time that it is read, so half a file is never taken for a whole on
 
 import warnings
 from math import isqrt, prod
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -44,6 +45,10 @@ class OpenML(ImageSet):
     def where(self) -> str:
         """The name and the version."""
         return f"problem.dataset.name = {self.name!r}, version {self.version}"
+
+    def content_paths(self) -> dict[str, tuple[Path, ...]]:
+        """None: name and version mean the same data wherever they are kept."""
+        return {}
 
     def header(self) -> Header:
         """The features' number and the names of the classes; loads the set."""

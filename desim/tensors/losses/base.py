@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from desim.schema.registry import Member
+from desim.schema.registry import Member, plain
 from desim.tensors.lazy import torch
 
 if TYPE_CHECKING:
@@ -62,4 +62,4 @@ class GivenLoss(Loss):
 
     def table(self) -> dict[str, Any]:
         """A description: code can't stand in a scenario file."""
-        return {"kind": "object", "function": getattr(self.function, "__qualname__", "?")}
+        return {"kind": "object", "function": plain(self.function)}

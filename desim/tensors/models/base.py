@@ -7,7 +7,8 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from desim.schema.registry import Member
+from desim.schema.phrases import without_addresses
+from desim.schema.registry import Member, plain
 from desim.tensors.datasets.base import Shape
 from desim.tensors.lazy import nn
 
@@ -62,4 +63,11 @@ class GivenModel(Model):
 
     def table(self) -> dict[str, Any]:
         """A description: a module can't stand in a scenario file."""
-        return {"kind": "object", "module": " ".join(repr(self.module).split())}
+        return {"kind": "object", "module": _described(self.module)}
+
+
+def _described(module: Callable[..., Any]) -> str:
+    """The layers of a module, or the name of what builds one."""
+    if not isinstance(module, nn.Module):
+        return str(plain(module))
+    return without_addresses(" ".join(repr(module).split()))

@@ -1,0 +1,26 @@
+"""desim's warnings on the command line."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from desim.errors import DesimWarning
+
+
+@contextmanager
+def one_line_each() -> Iterator[None]:
+    """Prints desim's own warnings as one line each."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, DesimWarning):
+                print(f"desim: {message}", file=sys.stderr)
+            else:
+                usual(message, category, *place)
+
+        warnings.simplefilter("default", DesimWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
