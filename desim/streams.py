@@ -24,6 +24,7 @@ Purpose = Literal[
     "dither",
     "faults",
     "choices",
+    "dropout",
 ]
 Words = npt.NDArray[np.uint64]
 

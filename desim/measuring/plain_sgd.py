@@ -8,6 +8,7 @@ import torch
 
 from desim.streams import Streams
 from desim.tensors.losses.base import Loss
+from desim.tensors.modules import trained
 from desim.tensors.problem import Problem
 
 #: So small that nothing overflows, however many steps are timed; the time doesn't depend on it.
@@ -23,23 +24,24 @@ class PlainSGD:
 
     Attributes:
         samples: how many training samples there are.
-        parameters: the model's size.
+        parameters: how many numbers of the model are trained.
     """
 
     def __init__(self, problem: Problem, streams: Streams) -> None:
         self._module = problem.module(streams)
         self._loss = problem.loss or Loss.parse(problem.model.default_loss)
         self._regulariser = problem.regulariser
-        dtype = next(self._module.parameters()).dtype
+        self._trained = trained(self._module)
+        dtype = getattr(torch, problem.dtype)
         data = problem.dataset.load()
         arrays = (torch.tensor(array) for array in (data.train_x, data.train_y))
         self._x, self._y = (a.to(dtype) if a.is_floating_point() else a for a in arrays)
         self._optimizer = torch.optim.SGD(
-            self._module.parameters(), lr=_LEARNING_RATE, weight_decay=problem.l2
+            self._trained.values(), lr=_LEARNING_RATE, weight_decay=problem.l2
         )
         self._generator = torch.Generator().manual_seed(streams.seed % 2**63)
         self.samples = len(self._y)
-        self.parameters = sum(p.numel() for p in self._module.parameters())
+        self.parameters = sum(p.numel() for p in self._trained.values())
 
     def step(self, batch: int) -> None:
         """Draws so many samples with replacement, and takes one step along their gradient."""
@@ -47,7 +49,7 @@ class PlainSGD:
         self._optimizer.zero_grad()
         loss = self._loss(self._module(self._x[chosen]), self._y[chosen]).mean()
         if self._regulariser is not None:
-            parameters: dict[str, torch.Tensor] = dict(self._module.named_parameters())
+            parameters: dict[str, torch.Tensor] = dict(self._trained)
             loss = loss + self._regulariser(parameters, torch.tensor(float(batch)))
         loss.backward()  # type: ignore[no-untyped-call]  # torch doesn't annotate it
         self._optimizer.step()

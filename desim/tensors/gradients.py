@@ -5,6 +5,7 @@ have a faster way.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 
 import numpy as np
@@ -12,7 +13,10 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
+from desim.streams import Streams
+from desim.tensors.draws import Draws
 from desim.tensors.layers import ChainGradient, is_chain
+from desim.tensors.model_check import listening
 from desim.tensors.objective import Objective
 from desim.tensors.refs import Gradient
 from desim.tensors.samples import Indices, Sampler
@@ -36,14 +40,23 @@ class Gradients:
         objective: what is differentiated.
         sampler: which samples a step uses.
         inputs, targets: the training data on the store's device.
+        streams: the trial's random numbers, for modules that draw.
     """
 
     def __init__(
-        self, store: Store, objective: Objective, sampler: Sampler, inputs: Tensor, targets: Tensor
+        self,
+        store: Store,
+        objective: Objective,
+        sampler: Sampler,
+        inputs: Tensor,
+        targets: Tensor,
+        streams: Streams,
     ) -> None:
         self._store, self._objective, self._sampler = store, objective, sampler
-        self._inputs, self._targets = inputs, targets
-        self._gradient = vmap(grad(objective))
+        self._inputs, self._targets, self._streams = inputs, targets, streams
+        self._gradient = vmap(
+            grad(objective), randomness="different" if objective.draws else "error"
+        )
         self._chain = (
             ChainGradient(objective) if is_chain(objective.module, inputs.ndim - 1) else None
         )
@@ -77,13 +90,25 @@ class Gradients:
         if self._chain is not None:
             self._chain(models, *arguments, out)
         else:
-            gradients = self._gradient(self._objective.unpack(models), *arguments)
+            with self._drawing(nodes), self._quiet():
+                gradients = self._gradient(self._objective.unpack(models), *arguments)
             for name, part in self._objective.unpack(out).items():
                 part.copy_(gradients[name])
         if not isinstance(target, slice):
             data.index_copy_(0, target, out)
         for node, row in zip(nodes, outputs, strict=True):
             node.row = row
+
+    def _drawing(self, nodes: Sequence[Gradient]) -> AbstractContextManager[object]:
+        """In which the draws of a module are those of the nodes' workers and steps."""
+        if not self._objective.draws:
+            return nullcontext()
+        named = np.array([(node.worker, node.step) for node in nodes])
+        return Draws(self._streams, named[:, 0], named[:, 1])
+
+    def _quiet(self) -> AbstractContextManager[object]:
+        """In which torch doesn't repeat what the check of the module has found."""
+        return listening() if self._objective.unbatched else nullcontext()
 
     def _samples(self, chosen: Indices) -> Tensor:
         """The inputs of these samples, (workers, samples, ...)."""

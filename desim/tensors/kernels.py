@@ -8,6 +8,7 @@ from torch import Tensor
 from desim.streams import Streams
 from desim.tensors.combinations import Combinations
 from desim.tensors.compressors.base import Compressor
+from desim.tensors.draws import Draws
 from desim.tensors.gradients import Gradients
 from desim.tensors.maps import Maps, Uniforms, refuse_nonfinite
 from desim.tensors.problem import Task
@@ -44,7 +45,9 @@ class BatchedKernels:
         self._combine = Combinations(store)
         self._uniforms = Uniforms(streams, store.data.dtype)
         self._map = Maps(store, self._uniforms)
-        self._gradient = Gradients(store, task.objective, sampler, task.train_x, task.train_y)
+        self._gradient = Gradients(
+            store, task.objective, sampler, task.train_x, task.train_y, streams
+        )
 
     def combinations(self, nodes: Sequence[Combination]) -> None:
         """One product of coefficients and rows."""
@@ -71,7 +74,7 @@ class OneByOneKernels:
 
     def __init__(self, store: Store, task: Task, sampler: Sampler, streams: Streams) -> None:
         self.store, self._task, self._sampler = store, task, sampler
-        self._uniforms = Uniforms(streams, store.data.dtype)
+        self._uniforms, self._streams = Uniforms(streams, store.data.dtype), streams
 
     def combinations(self, nodes: Sequence[Combination]) -> None:
         """A sum over the sources."""
@@ -101,7 +104,8 @@ class OneByOneKernels:
             weights = torch.full_like(row[:1], 1.0 / node.batch).expand(node.batch)
             batch = torch.full_like(row[0].detach(), float(node.batch))
             objective = self._task.objective
-            value = objective(objective.unpack(row), x, y, weights, batch)
+            with Draws(self._streams, node.worker, node.step):
+                value = objective(objective.unpack(row), x, y, weights, batch)
             self._set(node, torch.autograd.grad(value, row)[0])
 
     def content_bits(self, compressor: Compressor, node: Node, draw: Draw) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from desim.tensors.modules import hooked, trained
 from desim.tensors.objective import Objective, Parameters
 
 #: For each activation: how to apply it in place, and how a derivative goes back through it, from
@@ -38,8 +39,13 @@ class ChainGradient:
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
-        self._layers = list(_layers(objective.module).items())
-        self._first = next(name for name, layer in self._layers if isinstance(layer, nn.Linear))
+        module = objective.module
+        self._layers = list(_layers(module).items())
+        self._frozen = {
+            name: p.detach() for name, p in module.named_parameters() if not p.requires_grad
+        }
+        # Nothing goes back beyond the first layer that has something to train.
+        self._first = next(i for i, (_, layer) in enumerate(self._layers) if trained(layer))
 
     def __call__(
         self,
@@ -62,32 +68,39 @@ class ChainGradient:
         parameters, gradients = self._objective.unpack(models), self._objective.unpack(out)
         # Everything in between is (workers, features, samples): a product with the weights on the
         # left is faster than one with their transpose on the right.
-        outputs, kept = self._forward(parameters, inputs.flatten(2).mT)
+        values = parameters | self._frozen if self._frozen else parameters
+        outputs, kept = self._forward(values, inputs.flatten(2).mT)
         # Per-sample losses don't care which worker a sample belongs to.
         delta = self._objective.loss.gradient(
             outputs.mT.flatten(0, 1), targets.flatten(0, 1), weights.flatten()
         )
         delta = delta.view_as(outputs.mT).mT
-        for (name, layer), activation in zip(reversed(self._layers), reversed(kept), strict=True):
+        for i in range(len(self._layers) - 1, self._first - 1, -1):
+            (name, layer), activation = self._layers[i], kept[i]
             if isinstance(layer, nn.Linear):
-                _product(delta, activation.mT, gradients[f"{name}.weight"])
-                if layer.bias is not None:
-                    torch.sum(delta, 2, out=gradients[f"{name}.bias"])
-                if name != self._first:
-                    delta = torch.bmm(parameters[f"{name}.weight"].mT, delta)
+                weight, bias = f"{name}.weight", f"{name}.bias"
+                if weight in gradients:
+                    _product(delta, activation.mT, gradients[weight])
+                if bias in gradients:
+                    torch.sum(delta, 2, out=gradients[bias])
+                if i != self._first:
+                    delta = torch.matmul(values[weight].mT, delta)
             elif type(layer) in _ACTIVATIONS:
                 delta = _ACTIVATIONS[type(layer)][1](delta, activation)
         self._objective.add_regulariser_gradient(parameters, batches, models, out)
 
     def _forward(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The outputs, and for each layer its input if linear, its output if an activation."""
+        """The outputs, and for each layer its input if linear, its output if an activation.
+
+        A trained parameter has a value for each worker, (workers, ...), a frozen one has one.
+        """
         kept = []
         for name, layer in self._layers:
             if isinstance(layer, nn.Linear):
                 kept.append(x)
-                x = torch.bmm(parameters[f"{name}.weight"], x)
+                x = torch.matmul(parameters[f"{name}.weight"], x)
                 if layer.bias is not None:
-                    x.add_(parameters[f"{name}.bias"][:, :, None])
+                    x.add_(parameters[f"{name}.bias"][..., None])
             else:
                 if type(layer) in _ACTIVATIONS:
                     x = _ACTIVATIONS[type(layer)][0](x)
@@ -105,7 +118,8 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> None:
 def is_chain(module: nn.Module, input_dimensions: int) -> bool:
     """Whether a module is an nn.Sequential of different Linear layers and known activations.
 
-    An activation must follow a linear layer: it is applied in place.
+    Layers may be frozen, as a whole or in part, but share no parameter. An activation must follow a
+    linear layer: it is applied in place.
 
     Args:
         module: the module.
@@ -115,9 +129,10 @@ def is_chain(module: nn.Module, input_dimensions: int) -> bool:
         return False
     layers = list(_layers(module).values())
     linear = [layer for layer in layers if type(layer) is nn.Linear]
-    if not linear or len(set(map(id, linear))) < len(linear):
+    own = [p for layer in linear for p in layer.parameters()]
+    if not linear or len(set(map(id, own))) < len(own):
         return False
-    if any(layer._forward_hooks or layer._forward_pre_hooks for layer in (module, *layers)):
+    if any(map(hooked, (module, *layers))):
         return False
     flattens = type(layers[0]) is nn.Flatten and (layers[0].start_dim, layers[0].end_dim) == (1, -1)
     if flattens:

@@ -1,13 +1,14 @@
 """What a worker minimises, as a function of a row of parameters."""
 
+import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from desim.errors import ModelError
 from desim.tensors.losses.base import Loss
+from desim.tensors.modules import trained
 
 Parameters = dict[str, Tensor]
 
@@ -18,15 +19,19 @@ Regulariser = Callable[[Parameters, Tensor], Tensor]
 class Objective:
     """The weighted mean of per-sample losses plus (l2 / 2) ||x||^2 plus a regulariser.
 
+    x are the trained parameters. Frozen ones and buffers stay in the module, one for all workers.
+
     Args:
-        module: its forward takes (batch, ...) inputs; its parameters are the model.
+        module: its forward takes (batch, ...) inputs; its trained parameters are the model.
         loss: per-sample losses.
         l2: the ridge's weight.
         regulariser: added to the mean loss, or None.
 
     Attributes:
-        shapes: the parameters' shapes by name, in the order in which they fill a row.
+        shapes: the trained parameters' shapes by name, in the order in which they fill a row.
         parameters: their total number.
+        draws: whether its gradient draws random numbers (dropout); see `desim.tensors.draws`.
+        unbatched: operators that torch.func.vmap computes for one worker after another.
     """
 
     def __init__(
@@ -34,8 +39,19 @@ class Objective:
     ) -> None:
         self.module, self.loss = module, loss
         self._l2, self._regulariser = l2, regulariser
-        self.shapes = {name: p.shape for name, p in module.named_parameters()}
+        self.shapes = {name: p.shape for name, p in trained(module).items()}
         self.parameters = sum(shape.numel() for shape in self.shapes.values())
+        self.draws, self.unbatched = False, frozenset[str]()
+        # Where each trained parameter stands, which may be in several layers. torch's own
+        # tie_weights leaves the swapped tensors behind in a layer that a module has twice.
+        names = {id(p): name for name, p in trained(module).items()}
+        self._places = [
+            (f"{layer_name}.{own}".removeprefix("."), names[id(p)])
+            for layer_name, layer in module.named_modules()
+            for own, p in layer.named_parameters(recurse=False, remove_duplicate=False)
+            if id(p) in names
+        ]
+        self._training = [layer for layer in module.modules() if layer.training]
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -50,7 +66,7 @@ class Objective:
         weights: Tensor,
         batch: Tensor,
     ) -> Tensor:
-        """The objective of one worker.
+        """The objective of one worker, with the module in the state in which it was handed over.
 
         Args:
             parameters: one tensor per name.
@@ -58,7 +74,7 @@ class Objective:
             weights: (samples,), zero for padding.
             batch: scalar, the number of samples averaged.
         """
-        losses = self.loss(self.outputs(parameters, inputs), targets)
+        losses = self.loss(self.run(parameters, inputs), targets)
         return (losses * weights).sum() + self.regulariser(parameters, batch)
 
     def regulariser(self, parameters: Parameters, batch: Tensor) -> Tensor:
@@ -81,80 +97,40 @@ class Objective:
                 part.add_(gradients[name])
 
     def outputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        """The module's outputs at these parameters."""
-        result: Tensor = functional_call(self.module, parameters, (inputs,))
+        """The module's outputs at these parameters when it isn't trained: without dropout."""
+        for layer in self._training:
+            layer.training = False
+        try:
+            return self.run(parameters, inputs)
+        finally:
+            for layer in self._training:
+                layer.training = True
+
+    def run(self, parameters: Parameters, inputs: Tensor) -> Tensor:
+        """The module's outputs at these parameters, in the state in which it was handed over."""
+        placed = {place: parameters[name] for place, name in self._places}
+        result: Tensor = functional_call(self.module, placed, (inputs,), tie_weights=False)
         return result
+
+    def double(self) -> "Objective":
+        """The same in float64."""
+        module = copy.deepcopy(self.module).double()
+        return Objective(module, self.loss, self._l2, self._regulariser)
 
     def unpack(self, rows: Tensor) -> Parameters:
         """Views of rows (..., parameters) as the module's parameters (..., *shape)."""
         parts = torch.split(rows, [shape.numel() for shape in self.shapes.values()], dim=-1)
         return {
-            name: torch.unflatten(part, -1, shape) if len(shape) != 1 else part
+            name: _shaped(part, shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
     def pack(self) -> Tensor:
-        """The module's own parameters as one row."""
-        return torch.cat([p.detach().reshape(-1) for p in self.module.parameters()])
+        """The module's own trained parameters as one row."""
+        return torch.cat([p.detach().reshape(-1) for p in trained(self.module).values()])
 
 
-_LOSS = "the loss"
-
-
-def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
-    """Tries the gradient of two workers on two samples, with and without padding.
-
-    Raises:
-        ModelError: torch.func can't batch the module, or it mixes the samples of a batch; the
-            layer is named.
-    """
-    layers = dict(objective.module.named_modules())
-    for name, layer in layers.items():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            why = "it mixes the samples of a batch and changes its own buffers"
-            raise ModelError(_refusal(_layer(name, layer), why))
-    entered = ["before the model's first layer"]
-
-    def enter(text: str) -> Callable[..., None]:
-        return lambda *_: entered.append(text)
-
-    hooks = [
-        layer.register_forward_pre_hook(enter(_layer(name, layer)))
-        for name, layer in layers.items()
-    ]
-    hooks.append(objective.module.register_forward_hook(enter(_LOSS)))
-    row = objective.pack()
-    parameters = objective.unpack(row.repeat(2, 1))
-    pairs = torch.tensor([[0, 1], [1, 0]], device=inputs.device)
-    # Padding that changes the mean and the neighbours of the samples.
-    padded = torch.tensor([[0, 1, 0, 0], [1, 0, 1, 1]], device=inputs.device)
-    half = torch.full((2, 2), 0.5, dtype=row.dtype, device=inputs.device)
-    weights = torch.cat([half, torch.zeros_like(half)], 1)
-    batch = torch.full((2,), 2.0, dtype=row.dtype, device=inputs.device)
-    gradient = vmap(grad(objective))
-    try:
-        plain = gradient(parameters, inputs[pairs], targets[pairs], half, batch)
-        with_padding = gradient(parameters, inputs[padded], targets[padded], weights, batch)
-    except Exception as error:
-        why = " ".join(str(error).split())[:200]
-        raise ModelError(_refusal(entered[-1], why)) from None
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not all(torch.allclose(plain[k], with_padding[k], rtol=1e-3, atol=1e-5) for k in plain):
-        why = "the gradient of a sample depends on the other samples of the batch"
-        raise ModelError(_refusal(_layer("", objective.module), why))
-
-
-def _layer(name: str, layer: nn.Module) -> str:
-    kind = type(layer).__name__
-    return f"{name} ({kind})" if name else kind
-
-
-def _refusal(where: str, why: str) -> str:
-    if where == _LOSS:
-        return f"problem.loss: doesn't fit the model's outputs and the targets: {why}"
-    return (
-        f"problem.model: {where} can't be differentiated for many workers at once: {why}; "
-        "use layers without state across samples (GroupNorm or LayerNorm for BatchNorm, no Dropout)"
-    )
+def _shaped(part: Tensor, shape: torch.Size) -> Tensor:
+    if len(shape) == 1:
+        return part
+    return torch.unflatten(part, -1, shape) if shape else part.squeeze(-1)

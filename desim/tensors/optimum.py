@@ -31,7 +31,6 @@ def optimal_loss(task: Task) -> float:
     Raises:
         ModelError: none is found to within 1e-7, or the model can't be computed in float64.
     """
-    task = replace(task, train_x=_double(task.train_x), train_y=_double(task.train_y))
 
     def value(numbers: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         row = torch.from_numpy(numbers).to(task.train_x.device)
@@ -40,6 +39,12 @@ def optimal_loss(task: Task) -> float:
 
     start = task.objective.pack().double().cpu().numpy()
     try:
+        task = replace(
+            task,
+            objective=task.objective.double(),
+            train_x=_double(task.train_x),
+            train_y=_double(task.train_y),
+        )
         value(start)
     except RuntimeError as error:
         why = " ".join(str(error).split())[:200]

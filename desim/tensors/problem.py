@@ -37,11 +37,11 @@ class Problem(Table):
         samples_per_worker: how many each worker holds; left out, as many as there are for all.
         partition: who holds which.
         loss: per-sample loss; left out, the one that goes with the model.
-        l2: adds (l2 / 2) ||x||^2, biases included.
-        regulariser: in code only: a function (parameters by name, batch) -> scalar that is added
-            to the mean loss; batch is the number of samples averaged.
+        l2: adds (l2 / 2) ||x||^2 over the trained parameters, biases included.
+        regulariser: in code only: a function (trained parameters by name, batch) -> scalar that is
+            added to the mean loss; batch is the number of samples averaged.
         sampling: "replacement" or "epochs" (reshuffled).
-        dtype: "float32" or "float64".
+        dtype: "float32" or "float64"; a module of float64 needs the latter.
     """
 
     dataset: Dataset
@@ -55,21 +55,30 @@ class Problem(Table):
     dtype: Literal["float32", "float64"] = "float32"
 
     def module(self, streams: Streams) -> nn.Module:
-        """The model with its initial parameters, which the seed decides."""
+        """The model with its initial parameters, which the seed decides.
+
+        Raises:
+            ModelError: it can't be built, or not be trained; see `desim.tensors.modules.admitted`.
+        """
+        from desim.tensors.modules import admitted
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(streams.words("initial model", 0, 0, 0)[0] >> np.uint64(1)))
-            return self.model.build(self.dataset.shape()).to(getattr(torch, self.dtype))
+            built = self.model.build(self.dataset.shape())
+        return admitted(built, getattr(torch, self.dtype))
 
     def parameters(self, streams: Streams) -> int:
-        """The model's size, without loading the data."""
+        """How many numbers of the model are trained, without loading the data."""
         return sum(self.layers(streams))
 
     def layers(self, streams: Streams) -> tuple[int, ...]:
-        """How many numbers each of its parameter tensors has; built only if need be."""
+        """How many numbers each trained parameter tensor has; built only if need be."""
         known = self._known_sizes()
         if known is not None:
             return known
-        return tuple(p.numel() for p in self.module(streams).parameters())
+        from desim.tensors.modules import trained
+
+        return tuple(p.numel() for p in trained(self.module(streams)).values())
 
     def _known_sizes(self) -> tuple[int, ...] | None:
         """What the model says of itself; nothing, if its class builds something else since."""
@@ -130,9 +139,10 @@ class Problem(Table):
 
         Raises:
             ScenarioError: too few samples, or names of classes.
-            ModelError: the model's gradient can't be taken for many workers at once.
+            ModelError: the model can't be trained, or not by many workers at once.
         """
-        from desim.tensors.objective import Objective, check
+        from desim.tensors.model_check import check
+        from desim.tensors.objective import Objective
 
         data = self.dataset.load()
         shards = self.assign(data, workers, streams)

@@ -27,7 +27,7 @@ def test_a_generator_gives_the_same_numbers_whatever_was_drawn_before():
 
 
 def test_every_part_of_a_name_counts():
-    # 3 seeds x 9 purposes x 4 workers x 4 steps x 4 draws: a repeated 64-bit word would be chance
+    # 3 seeds x 10 purposes x 4 workers x 4 steps x 4 draws: a repeated 64-bit word would be chance
     # of 1e-13.
     grid = np.arange(4)
     words = [
@@ -36,7 +36,7 @@ def test_every_part_of_a_name_counts():
         for purpose in PURPOSES
     ]
     flat = np.concatenate([block.ravel() for block in words])
-    assert len(np.unique(flat)) == len(flat) == 3 * 9 * 64
+    assert len(np.unique(flat)) == len(flat) == 3 * 10 * 64
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

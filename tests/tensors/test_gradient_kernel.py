@@ -52,7 +52,9 @@ class Case:
         """(workers, parameters), by the kernel."""
         store = Store(self.objective.parameters, 40, torch.float64, torch.device("cpu"))
         task = self.task
-        kernel = Gradients(store, task.objective, self.sampler, task.train_x, task.train_y)
+        kernel = Gradients(
+            store, task.objective, self.sampler, task.train_x, task.train_y, Streams(0)
+        )
         assert (kernel._chain is not None) == is_chain(self.module, self.task.train_x.ndim - 1)
         if not chain:
             kernel._chain = None
@@ -218,7 +220,7 @@ def test_a_gradient_does_not_depend_on_what_is_computed_with_it():
     together = case.batched(chain=True)
     store = Store(case.objective.parameters, 40, torch.float64, torch.device("cpu"))
     task = case.task
-    kernel = Gradients(store, task.objective, case.sampler, task.train_x, task.train_y)
+    kernel = Gradients(store, task.objective, case.sampler, task.train_x, task.train_y, Streams(0))
     for node in case.nodes(store):
         kernel([node])
         torch.testing.assert_close(store.data[node.row], together[node.worker], rtol=0, atol=1e-14)

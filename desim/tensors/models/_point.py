@@ -15,7 +15,7 @@ class Point(nn.Module):
 
     def __init__(self, curvatures: Tensor) -> None:
         super().__init__()
-        self.x = nn.Parameter(torch.zeros_like(curvatures))
+        self.x = nn.Parameter(torch.zeros(len(curvatures)))
         self.register_buffer("roots", curvatures.sqrt())
 
     def forward(self, theta: Tensor) -> Tensor:

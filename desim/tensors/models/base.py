@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from desim.errors import DesimError, ModelError
 from desim.schema.phrases import without_addresses
 from desim.schema.registry import Member, plain
 from desim.tensors.datasets.base import Shape
@@ -55,10 +55,25 @@ class GivenModel(Model):
     module: Callable[..., Any]
 
     def build(self, shape: Shape) -> nn.Module:
-        """A copy of the module, or a new one."""
-        made: nn.Module = (
-            copy.deepcopy(self.module) if isinstance(self.module, nn.Module) else self.module()
-        )
+        """A copy of the module, or a new one.
+
+        Raises:
+            ModelError: the module can't be copied, or the function raises.
+        """
+        from desim.tensors.modules import copied
+
+        if isinstance(self.module, nn.Module):
+            return copied(self.module)
+        try:
+            made: nn.Module = self.module()
+        except DesimError:
+            raise
+        except Exception as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            name = getattr(self.module, "__qualname__", type(self.module).__name__)
+            raise ModelError(
+                f"problem.model: {name} can't be called without arguments, or fails: {why}"
+            ) from error
         return made
 
     def table(self) -> dict[str, Any]:
