@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 MOST_LEVELS = 50
 
 #: Whole numbers are columns of results, which are of 64 bits.
-_INTEGERS = 2**63
+INTEGERS = 2**63
 
 #: Floats are those of 32 bits, which tensors hold. Times and sizes, which are made of several of
 #: them in 64 bits, then stay finite.
-_SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
 
 #: Characters that neither names of files nor UTF-8 can hold.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -58,12 +58,12 @@ def _rule(value: object) -> str | None:
     """The rule that a single value breaks."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
+    if isinstance(value, int) and not -INTEGERS <= value < INTEGERS:
         return "must be less than 2^63 in size, as a whole number"
-    if isinstance(value, float) and value and not _SMALLEST <= abs(value) <= _LARGEST:
+    if isinstance(value, float) and value and not SMALLEST <= abs(value) <= LARGEST:
         finite = abs(value) <= sys.float_info.max  # the others have rules of their own
         return (
-            f"must be 0 or from {_SMALLEST:.4g} to {_LARGEST:.4g} in size, the numbers of 32 bits"
+            f"must be 0 or from {SMALLEST:.4g} to {LARGEST:.4g} in size, the numbers of 32 bits"
             if finite
             else None
         )
