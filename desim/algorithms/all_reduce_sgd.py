@@ -69,6 +69,10 @@ class AllReduceSGD(Algorithm):
             x = x - me.step_size() * mean
             me.commit(x)
 
+    def messages_per_round(self, workers: int) -> tuple[int, int]:
+        """2 (n - 1) chunks each, on the ring's links."""
+        return 2 * (workers - 1) * workers, workers
+
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:
         """One chunk, which may be a number longer than another."""
         return chunk_sizes(self.compressor, size, [workers])

@@ -63,6 +63,10 @@ class AnytimeMinibatch(Deadline, Rounds):
             )
         return self
 
+    def messages_per_round(self, workers: int) -> tuple[int, int]:
+        """To at least one neighbour in each round of consensus."""
+        return self.consensus_rounds * workers, workers
+
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:
         """A vector and a number of 32 bits."""
         return (size(self.compressor) + 32,)

@@ -95,6 +95,14 @@ class Algorithm(Member):
         """
         return (size(getattr(self, "compressor", NoCompressor())),)
 
+    def messages_per_round(self, workers: int) -> tuple[int, int]:
+        """At least so many messages are sent in a round, and on so many directed links.
+
+        To be overridden by a method of which that is known before there is a graph; absurd numbers
+        are then refused at once.
+        """
+        return 0, 0
+
     def check(self, fleet: Fleet) -> None:
         """Raises ScenarioError where the method can't run on these machines."""
         try:

@@ -86,6 +86,10 @@ class Prague(Algorithm):
             groups.end(me.id)
             me.commit(x)
 
+    def messages_per_round(self, workers: int) -> tuple[int, int]:
+        """2 (|G| - 1) chunks each, on links between any two."""
+        return 2 * (self.group - 1) * workers, workers * (workers - 1)
+
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:
         """One chunk of as many as the group has members."""
         return chunk_sizes(self.compressor, size, range(self.group, 1, -1))

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from desim.errors import ScenarioError
+from desim.schema.phrases import short
+from desim.schema.toml_lines import parsed
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A TOML file, or a name that comes with desim.")
@@ -28,13 +30,17 @@ def values(pairs: list[str] | None) -> dict[str, Any]:
     for pair in pairs or []:
         key, equals, text = pair.partition("=")
         if not key or not equals:
-            raise ScenarioError(f"--set = {pair!r}: must be dotted.key=value")
+            raise ScenarioError(f"--set = {short(pair)}: must be dotted.key=value")
         try:
-            table = tomllib.loads(f"value = {text}")
+            table = parsed(f"value = {text}")
         except tomllib.TOMLDecodeError:
             table = {"value": text}  # a bare word is a string
+        except ValueError as error:
+            raise ScenarioError(f"--set = {short(pair)}: {error}") from None
         if len(table) > 1:
-            raise ScenarioError(f"--set = {pair!r}: must be one value; use --set again for another")
+            raise ScenarioError(
+                f"--set = {short(pair)}: must be one value; use --set again for another"
+            )
         found[key.strip()] = table["value"]
     return found
 
@@ -44,8 +50,9 @@ def whole_numbers(option: str, text: str | None, such_as: str) -> list[int] | No
     if text is None:
         return None
     words = [word.strip() for word in text.split(",")]
-    if not all(word.isascii() and word.isdecimal() for word in words):
-        raise ScenarioError(f"{option} = {text!r}: must be whole numbers, such as {such_as}")
+    # Python reads no number of thousands of digits.
+    if not all(word.isascii() and word.isdecimal() and len(word) < 100 for word in words):
+        raise ScenarioError(f"{option} = {short(text)}: must be whole numbers, such as {such_as}")
     return [int(word) for word in words]
 
 
@@ -59,7 +66,7 @@ def numbers(option: str, text: str | None, such_as: str, count: int = 0) -> list
         found = []
     if not found or (count and len(found) != count):
         many = f"{count} numbers" if count else "numbers"
-        raise ScenarioError(f"{option} = {text!r}: must be {many}, such as {such_as}")
+        raise ScenarioError(f"{option} = {short(text)}: must be {many}, such as {such_as}")
     return found
 
 
@@ -71,7 +78,7 @@ def targets(option: str, text: str | None) -> tuple[str | None, list[float]]:
     found = numbers(option, values, "0.5 or test-accuracy=0.85")
     if (named and not metric.strip()) or not all(map(isfinite, found)):
         raise ScenarioError(
-            f"{option} = {text!r}: must be finite numbers, with the metric's name before them if "
-            "it isn't the usual one, such as 0.5 or test-accuracy=0.85"
+            f"{option} = {short(text)}: must be finite numbers, with the metric's name before "
+            "them if it isn't the usual one, such as 0.5 or test-accuracy=0.85"
         )
     return metric.strip() or None, found

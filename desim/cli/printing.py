@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,32 @@ def print_plan(plan: Plan, console: Console) -> None:
             console.print(f" {escape(method.label)}: {key} = {value}")
     rounds = min(method.rounds for method in plan.methods)
     console.print(f" mean round: simulated, {rounds} rounds of the clock alone, first seed")
+    for line in _amounts(plan):
+        console.print(line, soft_wrap=True)
+
+
+def _amounts(plan: Plan) -> Iterator[str]:
+    """What a trial of each method amounts to, and all of them."""
+    for method in plan.methods:
+        amount = method.amount
+        yield (
+            f" {escape(method.label)}: a trial has about {_about(amount.rounds)} rounds, "
+            f"{_about(amount.evaluations)} evaluations and {_about(amount.messages)} messages"
+        )
+    each = plan.trials / len(plan.methods)  # beginnings of longer trials aside
+    evaluations, messages = (
+        each * sum(getattr(method.amount, key) for method in plan.methods)
+        for key in ("evaluations", "messages")
+    )
+    yield (
+        f" in all: {plan.trials:,} trials, about {_about(evaluations)} evaluations and "
+        f"{_about(messages)} messages"
+    )
+
+
+def _about(count: float) -> str:
+    """A count as it is known: to three digits."""
+    return f"{float(f'{count:.3g}'):,.0f}" if count < inf else "an unknown number of"
 
 
 def _spectrum(plan: Plan) -> str:

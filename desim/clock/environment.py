@@ -73,3 +73,26 @@ class Environment(simpy.Environment):
         if not event._ok and not hasattr(event, "_defused"):
             # An error that nobody waits for ends the simulation, as in SimPy.
             raise cast(Exception, event._value)
+
+
+class Bounded(Environment):
+    """A clock that stands still after so many events, as if there were no more.
+
+    Args:
+        events: how many.
+    """
+
+    def __init__(self, events: int) -> None:
+        super().__init__()
+        self._left = events
+
+    def step(self) -> None:
+        """Processes the next event.
+
+        Raises:
+            EmptySchedule: there is none, or there have been enough.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise EmptySchedule
+        super().step()

@@ -23,7 +23,8 @@ from desim.clock.wake import Wake
 from desim.errors import SimulationError
 from desim.streams import Streams
 
-#: A trial is given up when so many messages per link have been lost without a step.
+#: A trial is given up when so many messages per link, that would have arrived but for the links'
+#: own losses, have been lost without a step.
 _LOSSES_WITHOUT_A_STEP = 100
 
 
@@ -113,8 +114,8 @@ class EventfulNetwork(Network):
     ) -> None:
         super().__init__(env, neighbours, links, timeline)
         self._skips, self._give_up = skips, give_up
-        self._most_lost = _LOSSES_WITHOUT_A_STEP * sum(self._degrees)
         self._loss, self._resend_s = losses
+        self._most_lost = _LOSSES_WITHOUT_A_STEP * sum(self._degrees) / (1 - self._loss)
         self._faults, self._streams = faults, streams
         self._draws: dict[tuple[int, int], Iterator[float]] = {}
         self._newest = [[_Newest() for _ in row] for row in neighbours]

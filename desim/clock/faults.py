@@ -20,10 +20,14 @@ from pydantic import (
     model_validator,
 )
 
+from desim.errors import SimulationError
 from desim.schema.registry import NestedError, Table
 from desim.streams import Streams
 
 _BLOCK = 16
+
+#: Outages of one worker or link are kept, and asked for again; so many take 16 MB and a second.
+_MOST = 1_000_000
 
 Time = Annotated[float, Field(ge=0)]
 Mean = Annotated[float, Field(gt=0)]
@@ -189,6 +193,11 @@ class Outages:
         outage = next(self._coming, None)
         if outage is not None:
             self._changes += outage
+            if len(self._changes) > 2 * _MOST:
+                raise SimulationError(
+                    f"faults: a worker or link is down more than {_MOST:,} times by {outage[1]:g} "
+                    "s; outages must be rarer, or the trial shorter"
+                )
         return outage is not None
 
     def _after(self, time_s: float) -> int:

@@ -17,9 +17,9 @@ from desim.engine.collecting import rarely_collecting
 from desim.engine.lives import Lives
 from desim.engine.outcome import Outcome
 from desim.engine.record import Record
-from desim.engine.stopping import step_limit, time_limit, why_stalled
+from desim.engine.stopping import NOTHING_LEFT, step_limit, time_limit, why_stalled
 from desim.engine.wiring import network
-from desim.errors import NonFiniteError
+from desim.errors import NonFiniteError, SimulationError
 from desim.metrics.base import Counts
 from desim.scenario.setting import Setting
 from desim.step_sizes.base import StepSize
@@ -36,6 +36,12 @@ from desim.worker.simulated import SimulatedWorker
 #: between 1 and 32 the time per round differs by less than 10%.
 _GRADIENTS_PER_WORKER = 4
 
+#: Rows of evaluations are kept in memory until a trial ends, about 1 kB each.
+MOST_EVALUATIONS = 1_000_000
+
+#: A trial is given up when all workers have made so many steps, in the mean, at one instant.
+_STEPS_AT_ONCE = 100
+
 
 class Simulation:
     """One trial, ready to run.
@@ -47,6 +53,7 @@ class Simulation:
         timeline: is given the intervals, a piece at a time; None records none.
         progress: called now and then with the share of the trial that is done.
         one_by_one: evaluate each tensor operation alone: the slow oracle of the batched tape.
+        env: the clock; left out, one that goes on for as long as the trial does.
 
     Attributes:
         workers, server: the workers, and the server or None.
@@ -72,9 +79,10 @@ class Simulation:
         timeline: Sink | None = None,
         progress: Callable[[float], None] | None = None,
         one_by_one: bool = False,
+        env: Environment | None = None,
     ) -> None:
         self._setting, self._progress = setting, progress
-        self._env = Environment()
+        self._env = env or Environment()
         self._timeline = Timeline(timeline)
         self._rules = setting.stop.all_rules()
         self._steps = self._timers = 0
@@ -86,6 +94,10 @@ class Simulation:
             streams = Streams(setting.seed)
             self._build(streams, lambda: self._plane(streams, device, one_by_one, train=train))
         self._evaluate_at = self._next_evaluation()
+        self._look_every = _STEPS_AT_ONCE * setting.cluster.size
+        self._looked_s, self._next_look = -1.0, self._look_every
+        #: Number of steps at which there is something to do besides counting.
+        self._act_at = min(self._evaluate_at, self._next_look, self._step_limit.at)
 
     def _build(self, streams: Streams, plane: Callable[[], Plane]) -> None:
         """The graph, the network, the tensors and the workers."""
@@ -215,7 +227,7 @@ class Simulation:
             except RuntimeError as error:
                 if self._stopped.triggered or "No scheduled events" not in str(error):
                     raise
-                self._stall("nothing can happen any more")
+                self._stall(NOTHING_LEFT)
 
     def _diverge(self, error: NonFiniteError) -> None:
         """Ends the trial where a message isn't finite any more."""
@@ -238,7 +250,7 @@ class Simulation:
             self._timers -= 1
             # Timers alone would go on forever after a deadlock.
             if self._env.scheduled == self._timers:
-                self._stall("nothing can happen any more")
+                self._stall(NOTHING_LEFT)
             else:
                 action()
 
@@ -271,13 +283,26 @@ class Simulation:
             return
         self._steps += 1
         self._lives.returns = self.network.lost_in_a_row = 0
+        if self._steps >= self._act_at:
+            self._act()
+        if self._progress and not self._stopped.triggered and self._steps % len(self.workers) == 0:
+            self._progress(self._share())
+
+    def _act(self) -> None:
+        """What is due after so many steps."""
         if self._steps >= self._evaluate_at:
             self._evaluate()
             self._evaluate_at = self._next_evaluation()
         if self._steps >= self._step_limit.at:
             self._stop(self._step_limit.rule)
-        elif self._progress and self._steps % len(self.workers) == 0:
-            self._progress(self._share())
+        elif self._steps >= self._next_look:
+            if self._env.now == self._looked_s:
+                self._stall(
+                    f"time no longer advances: {self._look_every:,} steps have ended at this "
+                    "instant, each too short to be added to it in 64 bits"
+                )
+            self._looked_s, self._next_look = self._env.now, self._steps + self._look_every
+        self._act_at = min(self._evaluate_at, self._next_look, self._step_limit.at)
 
     def _share(self) -> float:
         time_s = self._time_limit.at
@@ -298,6 +323,11 @@ class Simulation:
             self._progress(1.0)
 
     def _evaluate(self) -> None:
+        if len(self.outcome.rows) >= MOST_EVALUATIONS:
+            raise SimulationError(
+                f"evaluate: {MOST_EVALUATIONS:,} evaluations by {self._env.now:g} s, the most that "
+                "a trial may have; must be rarer, by every_s or every_rounds"
+            )
         self.network.settle()
         models = [(worker.evaluated, worker.id) for worker in self.evaluated_workers()]
         reason = self._record.evaluate(self._counts(), models)

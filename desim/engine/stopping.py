@@ -9,6 +9,9 @@ from desim.worker.simulated import SimulatedWorker
 #: So many workers are named when a trial has stalled.
 _NAMED = 5
 
+#: Why a trial has stalled whose clock has run out of events.
+NOTHING_LEFT = "nothing can happen any more"
+
 
 class Limit(NamedTuple):
     """A time or a number of local steps that ends a trial, inf for none, and the rule behind it."""
@@ -52,8 +55,9 @@ def why_stalled(
     away = [worker.id for worker in workers if not worker.present]
     said = said[:_NAMED] + [f"{len(said) - _NAMED} more wait"] * (len(said) > _NAMED)
     said += [f"{_few(away)} away"] if away else []
-    told = "; ".join(said or ["nobody waits for anybody; are all speeds 0?"])
-    return f"at {time_s:g} s {why}: {told}"
+    if why == NOTHING_LEFT and not said:
+        said = ["nobody waits for anybody; are all speeds 0?"]
+    return f"at {time_s:g} s {why}" + (f": {'; '.join(said)}" if said else "")
 
 
 def _few(workers: Sequence[int]) -> str:

@@ -2,8 +2,10 @@
 
 import itertools
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -15,12 +17,15 @@ from desim.analysis.figures.base import Report
 from desim.clock.faults import Faults
 from desim.errors import ScenarioError
 from desim.scenario.bundled import bundled
+from desim.scenario.changes import Change, replaced
 from desim.scenario.setting import Cluster, Network, Setting
 from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.explain import explain
-from desim.schema.paths import anchored
+from desim.schema.limits import MOST_LEVELS
+from desim.schema.paths import anchored, regular
 from desim.schema.phrases import short, spelled, suggest
-from desim.schema.registry import Member, Table
+from desim.schema.registry import Table
+from desim.schema.toml_lines import parsed
 from desim.step_sizes._checked import checked
 from desim.tensors.problem import Problem
 
@@ -30,6 +35,11 @@ Point = dict[str, Any]
 #: The key of T, the number of rounds of a run.
 HORIZON = "stop.rounds"
 
+#: Each trial is a folder of files, and a process's share of the work to list them.
+MOST_TRIALS = 100_000
+
+#: File systems allow 255 bytes for a name, and `tune` adds a few letters.
+_LONGEST = 200
 
 _NAMES_A_PROFILE = re.compile(r"(cluster\.hardware\.[^.]+|network\.link)\.(profile|file)")
 
@@ -80,6 +90,12 @@ class Scenario(Table):
                 "names the results folder: must be made of letters, digits, '_', '.', '-' and '/', "
                 "and a letter, digit or '_' must stand first and after each '/'"
             )
+        longest = max(name.split("/"), key=len)
+        if len(longest) > _LONGEST or len(name) > 4 * _LONGEST:
+            raise ValueError(
+                f"names the results folder: must have at most {_LONGEST} letters between '/', and "
+                f"{4 * _LONGEST} in all"
+            )
         return name
 
     @field_validator("sweep")
@@ -97,18 +113,22 @@ class Scenario(Table):
                     f"{key!r} can't be swept; sweep the whole table, {key.rpartition('.')[0]!r} = "
                     "[{profile = ...}, ...]"
                 )
-            twice = next((v for v in values if values.count(v) > 1), None)
+            twice = _twice(map(_hashable, values))
             if twice is not None:
-                raise ValueError(f"{key!r} has {short(twice)} twice; its values must differ")
+                value = short(values[twice])
+                raise ValueError(f"{key!r} has {value} twice; its values must differ")
         return {key: _of_one_type(values) for key, values in sweep.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         labels = [algorithm.name for algorithm in self.algorithms]
         for kind, values in (("algorithms.label", labels), ("seeds", self.seeds)):
-            twice = next((v for v in values if list(values).count(v) > 1), None)
+            twice = _twice(values)
             if twice is not None:
-                raise ScenarioError(f"{kind} = {twice!r}: must differ, it stands there twice")
+                raise ScenarioError(
+                    f"{kind} = {values[twice]!r}: must differ, it stands there twice"
+                )
+        self._check_trials()
         folders: dict[str, str] = {}
         for label in labels:
             other = folders.setdefault(_slug(label).casefold(), label)
@@ -139,6 +159,16 @@ class Scenario(Table):
             raise ScenarioError(f"evaluate.{error}") from None
         return self
 
+    def _check_trials(self) -> None:
+        points = prod(map(len, self.sweep.values()))
+        trials = points * len(self.algorithms) * len(self.seeds)
+        if trials > MOST_TRIALS:
+            key = "sweep" if points > 1 else "seeds"
+            raise ScenarioError(
+                f"{key}: amounts to {trials:,} trials, {points:,} points x {len(self.algorithms)} "
+                f"methods x {len(self.seeds):,} seeds; must be at most {MOST_TRIALS:,}"
+            )
+
     def _check_step_size(self, algorithm: Algorithm) -> None:
         within = algorithm.step_size.within(self.stop.rounds, self.stop.time_s)
         _, epsilon = checked(within).at(0, 0.0)
@@ -160,12 +190,26 @@ class Scenario(Table):
         Raises:
             ScenarioError: no such key, or a value that breaks its rule.
         """
-        changes = [_Change(key.split("."), value, spelled(key)) for key, value in values.items()]
+        for key in values:
+            if key.count(".") >= MOST_LEVELS:
+                raise ScenarioError(
+                    f"{short(key)}: must be a dotted key of at most {MOST_LEVELS} parts"
+                )
+        changes = [Change(key.split("."), value, spelled(key)) for key, value in values.items()]
         for key in (change.key for change in changes if change.path[0] == "sweep"):
             if key != "sweep":
                 raise ScenarioError(f"{key}: set the whole table, sweep = {{{key[6:]!r} = [...]}}")
-        changed: Scenario = _replaced(self, changes)
+        changed: Scenario = replaced(self, changes)
         return changed
+
+    def at(self, point: Point) -> "Scenario":
+        """The scenario at one point of its sweep, without the sweep.
+
+        Raises:
+            ScenarioError: a value breaks a rule.
+        """
+        # Without the sweep, whose values would be checked again for each of them.
+        return self.model_copy(update={"sweep": {}}).with_values(point) if point else self
 
     def points(self) -> list[Point]:
         """All combinations of the sweep's values; one empty point without a sweep."""
@@ -186,7 +230,7 @@ class Scenario(Table):
         points = self.points()
         width = len(str(len(points) - 1))
         for number, point in enumerate(points):
-            scenario = self.with_values(point)
+            scenario = self.at(point)
             prefix = f"{number:0{width}d}-" if self.sweep else ""
             kept = [a for a in scenario.algorithms if not self._begins_longer(a, point)]
             for algorithm, seed in itertools.product(kept, scenario.seeds):
@@ -202,12 +246,17 @@ class Scenario(Table):
                 )
                 yield Trial(f"{prefix}{_slug(algorithm.name)}-seed{seed}", point, setting)
 
+    @cached_property
+    def _longest(self) -> int:
+        """The largest number of rounds of the sweep."""
+        return int(max(self.sweep[HORIZON]))
+
     def _begins_longer(self, algorithm: Algorithm, point: Point) -> bool:
         """Whether a trial is the beginning of one with more rounds, evaluated at its end too."""
         rounds, every = point.get(HORIZON), self.evaluate.every_rounds
         if rounds is None or every is None or rounds % every:
             return False
-        longest = max(self.sweep[HORIZON])
+        longest = self._longest
         if rounds == longest:
             return False
         # Nothing else of a method depends on the number of rounds.
@@ -226,7 +275,7 @@ def from_table(table: Mapping[str, Any]) -> Scenario:
     except ValidationError as error:
         raise ScenarioError("\n".join(explain(error, Scenario))) from None
     for point in scenario.points():  # a sweep must not fail in the middle of a run
-        scenario.with_values(point)
+        scenario.at(point)
     return scenario
 
 
@@ -238,12 +287,18 @@ def read(name: str | Path) -> Scenario:
     """
     path = find(name)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: can't be read ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    try:
+        table = parsed(text)
+    except ValueError as error:
         raise ScenarioError(f"{path}: is no TOML: {error}") from None
-    return from_table(anchored(table, path.resolve().parent))
+    try:
+        table = anchored(table, path.resolve().parent)
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
+    return from_table(table)
 
 
 def find(name: str | Path) -> Path:
@@ -253,13 +308,13 @@ def find(name: str | Path) -> Path:
         ScenarioError: there is none.
     """
     path = Path(name)
-    if path.is_file():
-        return path
+    with suppress(OSError):
+        return regular(path)
     known = bundled()
     if str(name) in known:
         return known[str(name)]
     raise ScenarioError(
-        f"scenario {str(name)!r}: no such file, and none with this name comes with desim; "
+        f"scenario {short(str(name))}: no such file, and none with this name comes with desim; "
         f"{suggest(str(name), list(known))}"
     )
 
@@ -275,7 +330,11 @@ def prepared(
     if not isinstance(scenario, Scenario):
         scenario = read(scenario)
     changes = {**(values or {}), **({"seeds": list(seeds)} if seeds is not None else {})}
-    return scenario.with_values(anchored(changes, Path.cwd()))
+    try:
+        changes = anchored(changes, Path.cwd())
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
+    return scenario.with_values(changes)
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:
@@ -285,84 +344,23 @@ def _of_one_type(values: list[Any]) -> list[Any]:
     return values
 
 
-class _Change(NamedTuple):
-    """Another value at a path below some node; `key` is the whole path."""
-
-    path: list[str]
-    value: Any
-    key: str
-
-    def below(self) -> "_Change":
-        return self._replace(path=self.path[1:])
+def _twice(values: Iterable[Hashable]) -> int | None:
+    """The place of the first value that stands there once more later on."""
+    places: dict[Hashable, int] = {}
+    again = {places[v] for place, v in enumerate(values) if places.setdefault(v, place) != place}
+    return min(again, default=None)
 
 
-def _replaced(node: Any, changes: list[_Change]) -> Any:
-    """A copy of node with all changes made before any rule is checked."""
-    for i, change in enumerate(changes):
-        if not change.path:
-            return _replaced(change.value, changes[i + 1 :])
-    if not changes:
-        return node
-    if isinstance(node, tuple):
-        chosen = [(_chosen(node, change.path[0], change.key), change) for change in changes]
-        return tuple(
-            _replaced(item, [change.below() for places, change in chosen if i in places])
-            for i, item in enumerate(node)
-        )
-    heads = {change.path[0]: change for change in changes}
-    if isinstance(node, Table):
-        for change in changes:
-            _check_head(node, change)
-        old = {name: getattr(node, name) for name in type(node).model_fields}
-    elif node is None or isinstance(node, dict):
-        old = node or {}
-    else:
-        _, value, key = changes[0]
-        raise ScenarioError(
-            f"{key} = {short(value)}: there is nothing below "
-            f"{key.removesuffix('.' + '.'.join(changes[0].path))} = {short(node)}; set that"
-        )
-    new = {
-        head: _replaced(old.get(head), [c.below() for c in changes if c.path[0] == head])
-        for head in heads
-    }
-    if not isinstance(node, Table):
-        return {**old, **new}
-    try:
-        return type(node).model_validate({name: old[name] for name in node.model_fields_set} | new)
-    except ValidationError as error:
-        prefix = changes[0].key.split(".")[: -len(changes[0].path)]
-        raise ScenarioError("\n".join(explain(error, type(node), ".".join(prefix)))) from None
-
-
-def _check_head(node: Table, change: _Change) -> None:
-    (head, *_), value, key = change
-    known = list(type(node).model_fields)
-    if head in known:
-        return
-    if head == "kind" and isinstance(node, Member):
-        raise ScenarioError(
-            f"{key} = {short(value)}: a kind has fields of its own; give the whole table, "
-            f"{key.rpartition('.')[0]} = {{kind = ...}}"
-        )
-    owner = f" of {node.name}" if isinstance(node, Algorithm) else ""
-    raise ScenarioError(f"{key} = {short(value)}: unknown key{owner}; {suggest(head, known)}")
-
-
-def _chosen(items: tuple[Any, ...], head: str, key: str) -> list[int]:
-    names = [item.name for item in items if isinstance(item, Algorithm)]
-    if head == "*":
-        return list(range(len(items)))
-    if head in names:
-        return [names.index(head)]
-    if head.isdecimal() and int(head) < len(items):
-        return [int(head)]
-    raise ScenarioError(
-        f"{key}: {head!r} names none of them; use a place from 0 to {len(items) - 1}"
-        f"{''.join(f', {name}' for name in names)} or '*' for all"
-    )
+def _hashable(value: Any) -> Hashable:
+    """Something equal for values that are equal."""
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return ("list", *map(_hashable, value))
+    return value if isinstance(value, Hashable) else id(value)
 
 
 def _slug(text: str) -> str:
+    """A label as a folder's name; 60 letters of 3 bytes each leave room for the seed in 255."""
     safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in text[:60])
-    return safe.strip(".") or "trial"
+    return safe.encode()[:180].decode(errors="ignore").strip(".") or "trial"

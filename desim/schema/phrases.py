@@ -27,7 +27,10 @@ def unit_hint(key: object) -> str:
 
 def short(value: object) -> str:
     """A value as it stands in a message: one line, never long."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or a list in itself
+        text = f"{type(value).__name__}, too long to print"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

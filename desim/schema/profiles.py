@@ -3,13 +3,13 @@
 The first line of a file is a comment that says what it is; each number has its source in a comment.
 """
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from desim.schema.paths import anchored
+from desim.schema.paths import anchored, regular
 from desim.schema.phrases import short, spelled, suggest
+from desim.schema.toml_lines import parsed
 
 Kind = Literal["hardware", "network"]
 
@@ -48,12 +48,17 @@ def read_file(path: str | Path) -> dict[str, Any]:
     """
     file = spelled(str(path))
     try:
-        table: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ValueError(f"{file}: is no TOML: {error}") from None
-    except (OSError, ValueError) as error:  # no file, or no text; or no path
+        text = regular(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: can't be read ({error})") from None
-    table = anchored(table, Path(path).resolve().parent)
+    try:
+        table = parsed(text)
+    except ValueError as error:
+        raise ValueError(f"{file}: is no TOML: {error}") from None
+    try:
+        table = anchored(table, Path(path).resolve().parent)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
     if not table:
         raise ValueError(f"{file}: is empty; a profile gives at least one value, key = number")
     return table

@@ -41,7 +41,8 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from desim.errors import ScenarioError
 from desim.schema.paths import PATHS
-from desim.schema.phrases import suggest, unit_hint
+from desim.schema.limits import broken
+from desim.schema.phrases import short, suggest, unit_hint
 
 AXES: dict[str, str] = {
     "algorithms": "desim.algorithms",
@@ -93,6 +94,8 @@ class Table(BaseModel):
     def _known_keys_only(cls, table: object) -> object:
         """Refuses unknown keys with a word on the known ones, which pydantic's own rule lacks."""
         if isinstance(table, dict):
+            if found := broken(table):
+                raise NestedError([_detail(*found)], cls)
             unknown = [
                 _detail(key, value, f"unknown key; {unit_hint(key)}{suggest(key, known)}")
                 for key, value in table.items()
@@ -275,7 +278,7 @@ def find(axis: str, kind: object) -> type[Member]:
         ValueError: there is none.
     """
     if not isinstance(kind, str):
-        raise ValueError(f"kind = {kind!r}: must be a string, one of {', '.join(kinds(axis))}")
+        raise ValueError(f"kind = {short(kind)}: must be a string, one of {', '.join(kinds(axis))}")
     if ":" in kind:
         return _load(kind)
     known = index(axis)

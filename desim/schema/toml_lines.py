@@ -1,8 +1,26 @@
-"""TOML on one line, for what is to be pasted into a scenario or a profile."""
+"""TOML: read with every error a ValueError; and written on one line, to be pasted somewhere."""
 
+import tomllib
 from collections.abc import Mapping
+from typing import Any
 
 import tomli_w
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """The table that a text stands for.
+
+    Raises:
+        ValueError: it is no TOML, in one line.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise ValueError("its tables or lists are nested too deep") from None
+    except ValueError:  # the only other one: Python reads no integer of so many digits
+        raise ValueError("has a whole number of thousands of digits") from None
 
 
 def inline(value: object) -> str:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Any
 
 import simpy
 
 from desim.clock.fleet import Fleet
-from desim.engine.simulation import Simulation
-from desim.engine.stopping import step_limit, time_limit
 from desim.engine.wiring import site
 from desim.scenario.scenario import Scenario
 from desim.scenario.setting import Setting
-from desim.scenario.stopping import Stop
 from desim.streams import Streams
+from desim.studies.amounts import (
+    Amount,
+    amount,
+    check_deadline,
+    check_numbers,
+    length,
+    measure,
+    usual_bits,
+)
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
-from desim.tensors.plane import Sized
-
-#: Expected round times are simulated with the clock alone, over so many rounds ...
-_ROUNDS = 200
-
-#: ... or fewer, so that no more than so many messages are sent.
-_MESSAGES = 200_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class MethodPlan:
         round_s: the mean time of a round (local step), simulated over `rounds` rounds; inf where
             no worker ends any.
         rounds: see round_s.
+        amount: what one trial amounts to.
         details: what the algorithm says of itself, T_d for one.
     """
 
@@ -52,6 +51,7 @@ class MethodPlan:
     message_s: tuple[float, float]
     round_s: float
     rounds: int
+    amount: Amount
     details: dict[str, Any]
 
 
@@ -102,12 +102,16 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         train: False leaves the data alone, as `desim run --no-train` does.
 
     Raises:
-        ScenarioError, ModelError: it can't be run.
+        ScenarioError, ModelError: it can't be run, or amounts to too much.
     """
     trials, points = list(scenario.trials()), scenario.points()
     setting = trials[0].setting
     streams = Streams(setting.seed)
     problem, workers = setting.problem, setting.cluster.size
+    first = scenario.at(points[0])
+    methods = [replace(setting, algorithm=algorithm) for algorithm in first.algorithms]
+    for one in methods:
+        check_numbers(one, streams, train=train)
     samples = 0
     if train:
         samples = len(problem.shards(workers, streams)[0])
@@ -115,7 +119,6 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     matrix, degrees = weights.matrix(), weights.graph.degrees
     layers = problem.layers(streams)
     fleet = setting.fleet(streams)
-    first = scenario.with_values(points[0])
     return Plan(
         name=scenario.name,
         trials=len(trials),
@@ -133,27 +136,23 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         column_sum_error=float(abs(matrix.sum(axis=0) - 1).max()),
         eigenvalues=weights.eigenvalues(),
         spectral_gap=weights.spectral_gap(),
-        methods=tuple(
-            _method(replace(setting, algorithm=algorithm), fleet, streams, layers)
-            for algorithm in first.algorithms
-        ),
+        methods=tuple(_method(one, fleet, streams, layers, train=train) for one in methods),
     )
 
 
 def _method(
-    setting: Setting, fleet: Fleet, streams: Streams, layers: tuple[int, ...]
+    setting: Setting, fleet: Fleet, streams: Streams, layers: tuple[int, ...], *, train: bool
 ) -> MethodPlan:
     algorithm = setting.algorithm
     algorithm.check(fleet)
+    check_deadline(setting, fleet, train=train)
     compressor: Compressor = getattr(algorithm, "compressor", NoCompressor())
-    sized = Sized(layers)
-    bits = algorithm.message_bits(lambda used: sized(used)[1], setting.cluster.size)[0]
+    bits = usual_bits(setting, layers)
     graph = setting.weights(streams).graph
     where = site(setting, graph, fleet, streams, simpy.Environment())
-    rounds = max(1, min(_ROUNDS, _MESSAGES // sum(len(row) for row in where.targets)))
-    round_s = _round_s(setting, rounds)
+    measured = measure(setting, sum(len(row) for row in where.targets))
     begin = setting.step_size().at(0, 0.0)
-    end = setting.step_size().at(*_end(setting, round_s))
+    end = setting.step_size().at(*length(setting, measured.round_s))
     return MethodPlan(
         label=algorithm.name,
         alpha=(begin[0], end[0]),
@@ -161,23 +160,8 @@ def _method(
         compressor=str(compressor.table()["kind"]),
         message_bits=bits,
         message_s=setting.network.link.times_s(where, bits),
-        round_s=round_s,
-        rounds=rounds,
+        round_s=measured.round_s,
+        rounds=measured.rounds,
+        amount=amount(setting, measured, bits),
         details=algorithm.details(fleet),
     )
-
-
-def _end(setting: Setting, round_s: float) -> tuple[float, float]:
-    """How many local steps and seconds a trial takes that nothing ends early."""
-    rules, workers = setting.stop.all_rules(), setting.cluster.size
-    time_s, rounds = time_limit(rules).at, step_limit(rules, workers).at / workers
-    return min(rounds, time_s / round_s), min(time_s, rounds * round_s)
-
-
-def _round_s(setting: Setting, rounds: int) -> float:
-    """The mean time of a round; the step sizes' horizon doesn't matter to the clock."""
-    clock = replace(setting, stop=Stop(rounds=rounds))
-    outcome = Simulation(clock, train=False).run()
-    if not outcome.rows[-1].steps:
-        return inf
-    return outcome.time_s * setting.cluster.size / outcome.rows[-1].steps

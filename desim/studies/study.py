@@ -23,8 +23,10 @@ from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError, SimulationError
 from desim.scenario.scenario import Scenario, Trial, prepared
+from desim.scenario.setting import Setting
 from desim.streams import Streams
 from desim.studies.content import Content, Contents
+from desim.studies.amounts import check_amount, check_deadline, check_numbers
 from desim.studies.folder import ResultsFolder, schema_of
 from desim.tensors.lazy import torch
 
@@ -119,19 +121,36 @@ def check_counts(**counts: int | None) -> None:
 
 
 def check_buildable(trials: list[Trial], *, train: bool) -> None:
-    """Builds each sweep point's graph and problem once, so that a bad one stops a run early."""
-    for point in {repr(trial.point): trial for trial in trials}.values():
-        setting, streams = point.setting, Streams(point.setting.seed)
-        with rarely_collecting(setting.cluster.size):
-            setting.network.weights(setting.cluster.size, streams)
-        fleet = setting.fleet(streams)
-        for trial in trials:
-            if trial.point == point.point:
-                trial.setting.algorithm.check(fleet)
-        if train:
-            setting.problem.task(setting.cluster.size, streams, torch.device("cpu"))
-        else:
-            setting.problem.parameters(streams)  # the clock needs the model's size
+    """Builds each sweep point's graph and problem once, so that a bad one stops a run early.
+
+    What is cheap to find out comes first: numbers, then the data, then the graph.
+    """
+    points: dict[str, list[Setting]] = {}
+    for trial in trials:
+        points.setdefault(repr(trial.point), []).append(trial.setting)
+    for settings in points.values():
+        _check_point([one for one in settings if one.seed == settings[0].seed], train=train)
+
+
+def _check_point(settings: list[Setting], *, train: bool) -> None:
+    """The same for one setting of each method."""
+    first = settings[0]
+    streams, workers = Streams(first.seed), first.cluster.size
+    for setting in settings:
+        check_numbers(setting, streams, train=train)
+    first.network.topology.check_links(workers)
+    if train:
+        first.problem.task(workers, streams, torch.device("cpu"))
+    else:
+        first.problem.parameters(streams)  # the clock needs the model's size
+    fleet = first.fleet(streams)
+    for setting in settings:
+        setting.algorithm.check(fleet)
+        check_deadline(setting, fleet, train=train)
+    with rarely_collecting(workers):
+        first.network.weights(workers, streams)
+    for setting in settings:
+        check_amount(setting, fleet)
 
 
 def simulate(

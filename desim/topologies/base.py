@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
+#: Directed links take some 500 bytes each, from the graph's edges to what is on its way on them.
+MOST_LINKS = 20_000_000
+
+
 @dataclass(frozen=True)
 class Graph:
     """A connected graph without self loops; a directed one is strongly connected.
@@ -71,12 +75,26 @@ class Topology(Member):
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """One graph on the nodes 0 .. workers - 1; i -> j in an nx.DiGraph means: i sends to j."""
 
+    def links(self, workers: int) -> float:
+        """How many directed links there will be, in the mean, where that is many; else 0."""
+        return 0.0
+
+    def check_links(self, workers: int) -> None:
+        """Raises ScenarioError where there would be too many links, before anything is drawn."""
+        links = self.links(workers)
+        if links > MOST_LINKS:
+            raise ScenarioError(
+                f"network.topology = {self.table()}: {workers:,} workers have some {links:,.0f} "
+                f"directed links; must be at most {MOST_LINKS:,}, with fewer workers or edges"
+            )
+
     def build(self, workers: int, random: np.random.Generator) -> Graph:
         """A connected graph; strongly connected where `draw` gives a directed one.
 
         Raises:
-            ScenarioError: none of `attempts` graphs was connected.
+            ScenarioError: too many links, or none of `attempts` graphs was connected.
         """
+        self.check_links(workers)
         import networkx as nx
 
         for _ in range(self.attempts):

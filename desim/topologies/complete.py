@@ -17,6 +17,10 @@ class Complete(Topology):
 
     kind: ClassVar[str] = "complete"
 
+    def links(self, workers: int) -> float:
+        """n (n - 1)."""
+        return workers * (workers - 1)
+
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """The complete graph."""
         import networkx as nx

@@ -29,6 +29,10 @@ class DirectedRandom(Topology):
 
     degree: Annotated[int, Field(ge=1)]
 
+    def links(self, workers: int) -> float:
+        """The degree times n; a degree that is too large is told by `draw`."""
+        return self.degree * workers if self.degree < workers else 0.0
+
     def draw(self, workers: int, random: np.random.Generator) -> nx.DiGraph:
         """One random graph.
 

@@ -26,6 +26,10 @@ class ErdosRenyi(Topology):
 
     p: Annotated[float, Field(gt=0, le=1)]
 
+    def links(self, workers: int) -> float:
+        """p n (n - 1)."""
+        return self.p * workers * (workers - 1)
+
     def draw(self, workers: int, random: np.random.Generator) -> nx.Graph:
         """One G(n, p), in time proportional to its edges."""
         import networkx as nx

@@ -12,13 +12,14 @@ from abc import abstractmethod
 from array import array
 from collections import deque
 from collections.abc import Iterator
-from itertools import count
 from math import inf
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from desim.errors import ScenarioError, SimulationError
+from desim.schema.limits import LARGEST, SMALLEST
 from desim.schema.registry import Member
 from desim.streams import Streams
 
@@ -26,6 +27,9 @@ Numbers = npt.NDArray[np.float64]
 
 #: Speeds are drawn for so many steps of a worker at a time.
 _BLOCK = 64
+
+#: A speed that changes more often between two looks at it would take a second for each of them.
+MOST_CHANGES = 1_000_000
 
 
 class Speed(Protocol):
@@ -160,8 +164,15 @@ class SpeedPerStep:
         if not 0 <= offset < _BLOCK:
             self._start = step - step % _BLOCK
             steps = np.arange(self._start, self._start + _BLOCK)
+            speeds = self._law.speeds(self._streams, self._worker, steps)
             # Not a list of floats: those of 100,000 workers fill the caches.
-            self._block = array("d", self._law.speeds(self._streams, self._worker, steps))
+            self._block = array("d", speeds)
+            if not SMALLEST <= min(self._block) <= max(self._block) <= LARGEST:
+                raise ScenarioError(
+                    f"stragglers = {self._law.table()}: give worker {self._worker} a speed of "
+                    f"{min(self._block):g} to {max(self._block):g}, times its machine's; must be "
+                    f"from {SMALLEST:.4g} to {LARGEST:.4g}"
+                )
             offset = step - self._start
         return self._block[offset]
 
@@ -172,6 +183,13 @@ class SpeedPerStep:
     def work_s(self, step: int, start_s: float, duration_s: float) -> float:
         """The time times the step's speed."""
         return duration_s * self.at(step)
+
+
+def _restless(time_s: float) -> SimulationError:
+    return SimulationError(
+        f"stragglers: a worker's speed changes more than {MOST_CHANGES:,} times around "
+        f"{time_s:g} s, within one gradient or between two; it must change more rarely"
+    )
 
 
 class SpeedInTime:
@@ -190,15 +208,19 @@ class SpeedInTime:
 
     def _from(self, time_s: float) -> Iterator[tuple[float, float]]:
         """The segments from the one at time_s on; those before it are forgotten."""
-        known = self._known
+        known, passed = self._known, 0
         while known[0][0] <= time_s:
             known.popleft()
+            passed += 1
+            if passed > MOST_CHANGES:
+                raise _restless(time_s)
             if not known:
                 known.append(next(self._coming))
-        for place in count():
+        for place in range(MOST_CHANGES):
             if place == len(known):
                 known.append(next(self._coming))
             yield known[place]
+        raise _restless(time_s)
 
     def duration_s(self, step: int, start_s: float, work_s: float) -> float:
         """Until the integral of the speed is the work; inf where it never is."""
