@@ -111,6 +111,8 @@ def totals(module: nn.Module, inputs: Inputs, batch: int) -> tuple[float, int, i
     floats = next((p.dtype for p in module.parameters()), torch.get_default_dtype())
     if not isinstance(inputs, Tensor):
         inputs = torch.zeros(1, *inputs, dtype=floats)
+    elif not len(inputs):
+        inputs = inputs.new_zeros(1, *inputs.shape[1:])
     inputs = inputs[torch.arange(batch) % len(inputs)]
     forms = [inputs.dtype]
     if not (inputs.is_floating_point() or inputs.is_complex()):

@@ -86,7 +86,8 @@ class Problem(Table):
         """
         from desim.tensors.cost import SAMPLES, count
 
-        inputs = torch.from_numpy(np.ascontiguousarray(self.dataset.sample(SAMPLES)))
+        sample = np.require(self.dataset.sample(SAMPLES), requirements=["C", "W"])
+        inputs = torch.from_numpy(sample)
         if inputs.is_floating_point():
             inputs = inputs.to(getattr(torch, self.dtype))
         return count(self.module(streams), inputs)
