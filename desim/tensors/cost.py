@@ -76,6 +76,7 @@ class Cost(NamedTuple):
 
 
 Inputs = Tensor | tuple[int, ...]
+_Totals = tuple[float, int, int]
 
 
 def count(module: nn.Module, inputs: Inputs) -> Cost:
@@ -91,14 +92,14 @@ def count(module: nn.Module, inputs: Inputs) -> Cost:
         ModelError: the module takes no such inputs, has no gradient, or runs an operator whose
             operations aren't known.
     """
-    few, many = (totals(module, inputs, batch) for batch in _BATCHES)
+    few, many = _counted(module, inputs, _BATCHES)
     flops, moved, _ = (
         (y - x) / (_BATCHES[1] - _BATCHES[0]) for x, y in zip(few, many, strict=True)
     )
     return Cost(flops, moved, few[1] - _BATCHES[0] * moved, few[0] - _BATCHES[0] * flops, few[2])
 
 
-def totals(module: nn.Module, inputs: Inputs, batch: int) -> tuple[float, int, int]:
+def totals(module: nn.Module, inputs: Inputs, batch: int) -> _Totals:
     """Floating-point operations, bytes moved and operators run in a forward and backward pass.
 
     Args:
@@ -108,53 +109,66 @@ def totals(module: nn.Module, inputs: Inputs, batch: int) -> tuple[float, int, i
     Raises:
         ModelError: as for `count`.
     """
+    return _counted(module, inputs, (batch,))[0]
+
+
+def _counted(module: nn.Module, inputs: Inputs, batches: tuple[int, ...]) -> list[_Totals]:
     floats = next((p.dtype for p in module.parameters()), torch.get_default_dtype())
     if not isinstance(inputs, Tensor):
         inputs = torch.zeros(1, *inputs, dtype=floats)
     elif not len(inputs):
         inputs = inputs.new_zeros(1, *inputs.shape[1:])
-    inputs = inputs[torch.arange(batch) % len(inputs)]
     forms = [inputs.dtype]
     if not (inputs.is_floating_point() or inputs.is_complex()):
         forms += [torch.int64, floats]
     failed: list[str] = []
     for dtype in dict.fromkeys(forms):
+        form = inputs.to(dtype)
         try:
-            return _totals(module, inputs.to(dtype))
+            return _passes(module, [form[torch.arange(n) % len(form)] for n in batches])
         except ModelError:
             raise
         except Exception as error:  # whatever a module does
             failed.append(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     raise ModelError(
         "problem.model: the cost of its gradient can't be counted with inputs of shape "
-        f"{tuple(inputs.shape)}: {failed[0]}"
+        f"{(batches[0], *inputs.shape[1:])}: {failed[0]}"
     )
 
 
-def _totals(module: nn.Module, inputs: Tensor) -> tuple[float, int, int]:
+def _passes(module: nn.Module, batches: list[Tensor]) -> list[_Totals]:
+    """All batches in one and the same way, so that they can be compared."""
     numbers = [*module.parameters(), *module.buffers()]
     if sum(tensor.nbytes for tensor in numbers) < _MOST_BYTES / 10:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # several wait for each other longer than the work takes
         try:
-            return _run(copy.deepcopy(module), inputs, _Counter(_MOST_FLOPS, _MOST_BYTES))
+            return [
+                _run(copy.deepcopy(module), inputs, _Counter(_MOST_FLOPS, _MOST_BYTES))
+                for inputs in batches
+            ]
         except _TooMuchError:
             pass
         finally:
             torch.set_num_threads(threads)
-    shapes = FakeTensorMode()
     try:
-        with FakeCopyMode(shapes):
-            follower = copy.deepcopy(module)
-        with shapes:
-            return _run(follower, shapes.from_tensor(inputs), _Counter())
+        return [_followed(module, inputs) for inputs in batches]
     except ModelError:
         raise
     except Exception:  # a forward that needs numbers
-        return _run(copy.deepcopy(module), inputs, _Counter())
+        return [_run(copy.deepcopy(module), inputs, _Counter()) for inputs in batches]
 
 
-def _run(module: nn.Module, inputs: Tensor, counter: "_Counter") -> tuple[float, int, int]:
+def _followed(module: nn.Module, inputs: Tensor) -> _Totals:
+    shapes = FakeTensorMode()
+    shapes.cache_enabled = False  # what it keeps between passes changes the copies of gradients
+    with FakeCopyMode(shapes):
+        module = copy.deepcopy(module)
+    with shapes:
+        return _run(module, shapes.from_tensor(inputs), _Counter())
+
+
+def _run(module: nn.Module, inputs: Tensor, counter: "_Counter") -> _Totals:
     # The module is a copy: its forward may change its buffers, and draw (dropout).
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), counter:
         module(inputs).sum().backward()

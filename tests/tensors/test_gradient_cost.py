@@ -252,6 +252,16 @@ def test_data_that_come_with_desim_are_not_loaded_for_it(dataset, monkeypatch):
         assert problem.cost(Streams(0)).flops_per_sample == 4 * 30_720
 
 
+@pytest.mark.parametrize(
+    "table", [{"kind": "digits"}, {"kind": "quadratic", "dimension": 5, "samples": 9}]
+)
+def test_zeros_that_stand_in_for_data_are_like_them(table):
+    dataset = Problem(dataset=table, model="softmax").dataset
+    sample, inputs = dataset.sample(3), dataset.load().train_x[:3]
+    assert sample.shape == inputs.shape
+    assert sample.dtype.kind == inputs.dtype.kind
+
+
 def test_frozen_layers_cost_what_autograd_does_for_them():
     """Of two linear layers: forward 2 n m each, weights' gradient 2 n m, inputs' gradient 2 n m.
 

@@ -296,6 +296,15 @@ def test_a_large_model_is_counted_by_shapes_and_costs_the_same(kind, monkeypatch
         assert followed[1] == pytest.approx(run[1], rel=0.15)
 
 
+def test_both_batches_are_counted_in_the_same_way(monkeypatch):
+    """One pass small enough to be run, the other not: the line through them would be crooked."""
+    module, shape, by_hand = KINDS["LSTM"]
+    monkeypatch.setattr(cost, "_MOST_FLOPS", 6.0 * by_hand)  # between 4 samples and 8
+    between = count(module, shape)
+    monkeypatch.setattr(cost, "_MOST_FLOPS", -1.0)
+    assert between == count(module, shape)
+
+
 def test_a_model_of_a_billion_parameters_takes_no_memory():
     with torch.device("meta"):
         module = nn.Sequential(*[nn.Linear(2**14, 2**14, bias=False) for _ in range(4)])
