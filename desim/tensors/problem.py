@@ -88,10 +88,18 @@ class Problem(Table):
         return self.model.parameter_sizes(self.dataset.shape())
 
     def cost(self, streams: Streams) -> Cost:
-        """What a gradient of the model costs."""
-        from desim.tensors.cost import count
+        """What a gradient of the model costs, with some of the data.
 
-        return count(self.module(streams), self.dataset.shape().inputs)
+        Raises:
+            ModelError: it can't be counted.
+        """
+        from desim.tensors.cost import SAMPLES, count
+
+        sample = np.require(self.dataset.sample(SAMPLES), requirements=["C", "W"])
+        inputs = torch.from_numpy(sample)
+        if inputs.is_floating_point():
+            inputs = inputs.to(getattr(torch, self.dtype))
+        return count(self.module(streams), inputs)
 
     def assign(self, data: Data, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
         """The samples of each worker.

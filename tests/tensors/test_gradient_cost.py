@@ -3,15 +3,19 @@
 import copy
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from builders import examples, fitting, label
 from torch import nn
 
 from desim.errors import ModelError
+from desim.streams import Streams
+from desim.tensors import cost
 from desim.tensors.cost import Cost, count, totals
-from desim.tensors.datasets.base import Shape
+from desim.tensors.datasets.base import Data, Shape
 from desim.tensors.models.base import Model
+from desim.tensors.problem import Problem
 
 
 def mlp(*sizes):
@@ -33,15 +37,15 @@ def mlp_flops(*sizes):
 @pytest.mark.parametrize("sizes", [(784, 50, 10), (1024, 30, 20, 20, 25, 2), (3, 4)])
 def test_operations_of_a_perceptron(sizes):
     module = mlp(*sizes) if len(sizes) > 2 else nn.Linear(*sizes)
-    cost = count(module, sizes[:1])
-    assert cost.flops_per_sample == mlp_flops(*sizes)
-    assert cost.flops_fixed == 0
+    found = count(module, sizes[:1])
+    assert found.flops_per_sample == mlp_flops(*sizes)
+    assert found.flops_fixed == 0
 
 
 def test_the_papers_network():
     """2 (784 50) 2 + 2 (50 10) 3 operations; bytes as in the next tests, with a sigmoid."""
-    cost = count(mlp(784, 50, 10), (784,))
-    assert cost == Cost(
+    found = count(mlp(784, 50, 10), (784,))
+    assert found == Cost(
         flops_per_sample=159_800,
         bytes_per_sample=4 * 2168,
         bytes_fixed=4 * 80_023,
@@ -67,9 +71,9 @@ def test_bytes_of_a_linear_layer():
     backward: weights' gradient m n of b m and b n; bias's gradient m of b m.
     """
     n, m = 5, 3
-    cost = count(nn.Linear(n, m), (n,))
-    assert cost.bytes_fixed == 4 * (m + m * n + 1 + 2 + m * n + m)
-    assert cost.bytes_per_sample == 4 * (n + m + m + m + n + m)
+    found = count(nn.Linear(n, m), (n,))
+    assert found.bytes_fixed == 4 * (m + m * n + 1 + 2 + m * n + m)
+    assert found.bytes_per_sample == 4 * (n + m + m + m + n + m)
 
 
 def test_bytes_of_layers_in_between():
@@ -94,16 +98,16 @@ def test_bytes_follow_the_type_of_the_parameters():
 @pytest.mark.parametrize("model", examples("models"), ids=label)
 def test_the_cost_of_every_model_is_a_straight_line_in_the_batch(model):
     module, shape = fitting(model)
-    cost = count(module, shape.inputs)
-    assert (cost.flops_per_sample > 0) == (model.kind != "quadratic")  # which is elementwise
-    assert cost.flops_fixed == 0
-    assert cost.bytes_per_sample > 0
-    assert cost.bytes_fixed >= 2 * 4 * sum(p.numel() for p in module.parameters())
+    found = count(module, shape.inputs)
+    assert (found.flops_per_sample > 0) == (model.kind != "quadratic")  # which is elementwise
+    assert found.flops_fixed == 0
+    assert found.bytes_per_sample > 0
+    assert found.bytes_fixed >= 2 * 4 * sum(p.numel() for p in module.parameters())
     for batch in (2, 16, 100):
         assert totals(module, shape.inputs, batch) == (
-            batch * cost.flops_per_sample,
-            cost.bytes_fixed + batch * cost.bytes_per_sample,
-            cost.operators,
+            batch * found.flops_per_sample,
+            found.bytes_fixed + batch * found.bytes_per_sample,
+            found.operators,
         )
 
 
@@ -120,9 +124,9 @@ class Product(nn.Module):
 
 def test_what_is_computed_from_the_parameters_alone_is_fixed():
     n, m, r = 6, 5, 2
-    cost = count(Product(n, m, r), (n,))
-    assert cost.flops_fixed == 6 * n * m * r
-    assert cost.flops_per_sample == 4 * n * m
+    found = count(Product(n, m, r), (n,))
+    assert found.flops_fixed == 6 * n * m * r
+    assert found.flops_per_sample == 4 * n * m
 
 
 class Restless(nn.Module):
@@ -143,7 +147,7 @@ class Restless(nn.Module):
 
 
 class NeedsNumbers(Restless):
-    """Can't run on the meta device."""
+    """Can't be followed by shapes alone."""
 
     def forward(self, x):
         assert float(x.sum()) < 1e9
@@ -169,10 +173,131 @@ def test_counting_changes_nothing(kind):
         torch.testing.assert_close(mine.grad, gradients[name], rtol=0, atol=0)
 
 
-def test_a_module_that_needs_numbers_is_counted_on_the_cpu():
+def test_a_module_that_needs_numbers_costs_the_same(monkeypatch):
     plain, other = (count(kind(), (2, 6, 6)) for kind in (Restless, NeedsNumbers))
     assert other.flops_per_sample == plain.flops_per_sample
-    assert other.bytes_per_sample > plain.bytes_per_sample  # the sum that it looks at
+    assert plain.operators < other.operators <= plain.operators + 5  # the sum that it looks at
+    monkeypatch.setattr(cost, "_MOST_FLOPS", -1.0)  # too large to be run, if need not be
+    assert count(NeedsNumbers(), (2, 6, 6)) == other
+
+
+def test_counting_leaves_the_number_of_threads_and_works_without_gradients():
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        with torch.no_grad():
+            assert count(nn.Linear(3, 2), (3,)).flops_per_sample == 4 * 6
+            assert not torch.is_grad_enabled()
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+class Lookup(nn.Module):
+    """Token ids in, which must be of its vocabulary, and whole numbers."""
+
+    def __init__(self, tokens):
+        super().__init__()
+        self.embedding, self.linear = nn.Embedding(tokens, 8), nn.Linear(8, 3)
+
+    def forward(self, ids):
+        return self.linear(self.embedding(ids).mean(1))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+@pytest.mark.parametrize("samples", [1, 5, 100])
+def test_token_ids_are_counted_as_the_data_has_them(dtype, samples):
+    ids = np.random.default_rng(0).integers(0, 20, (samples, 6)).astype(dtype)
+    y = np.zeros(samples, np.int64)
+    problem = Problem(dataset=Data(ids, y, ids[:0], y[:0]), model=lambda: Lookup(20))
+    assert problem.cost(Streams(0)).flops_per_sample == 3 * 2 * 8 * 3
+
+
+def test_whole_numbers_are_floats_to_a_model_that_takes_no_others():
+    pixels, y = np.full((9, 7), 200, np.uint8), np.zeros(9, np.int64)
+    problem = Problem(dataset=Data(pixels, y, pixels[:0], y[:0]), model=lambda: nn.Linear(7, 2))
+    assert problem.cost(Streams(0)) == count(nn.Linear(7, 2), (7,))
+
+
+class Positive(nn.Linear):
+    """Reads its inputs' numbers."""
+
+    def forward(self, x):
+        assert x.min() > 0
+        return super().forward(x)
+
+
+def test_a_model_reads_the_datas_own_numbers():
+    x, y = np.ones((9, 7)), np.zeros(9, np.int64)
+    problem = Problem(dataset=Data(x, y, x[:0], y[:0]), model=lambda: Positive(7, 2))
+    assert problem.cost(Streams(0)).flops_per_sample == 2 * 2 * 14
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        {"kind": "digits"},
+        {"kind": "quadratic", "dimension": 64, "samples": 100},
+        {"kind": "cifar10", "folder": "nowhere"},
+    ],
+    ids=lambda table: table["kind"],
+)
+def test_data_that_come_with_desim_are_not_loaded_for_it(dataset, monkeypatch):
+    problem = Problem(dataset=dataset, model="softmax")
+    monkeypatch.setattr(type(problem.dataset), "load", lambda self: pytest.fail("loads"))
+    if dataset["kind"] != "cifar10":  # whose shape stands in its files
+        assert problem.cost(Streams(0)).flops_per_sample > 0
+    else:
+        monkeypatch.setattr(type(problem.dataset), "shape", lambda self: Shape((3072,), 10))
+        assert problem.cost(Streams(0)).flops_per_sample == 4 * 30_720
+
+
+@pytest.mark.parametrize(
+    "table", [{"kind": "digits"}, {"kind": "quadratic", "dimension": 5, "samples": 9}]
+)
+def test_zeros_that_stand_in_for_data_are_like_them(table):
+    dataset = Problem(dataset=table, model="softmax").dataset
+    sample, inputs = dataset.sample(3), dataset.load().train_x[:3]
+    assert sample.shape == inputs.shape
+    assert sample.dtype.kind == inputs.dtype.kind
+
+
+def test_frozen_layers_cost_what_autograd_does_for_them():
+    """Of two linear layers: forward 2 n m each, weights' gradient 2 n m, inputs' gradient 2 n m.
+
+    Below the first trained parameter nothing is passed backward; above, a frozen layer passes on.
+    """
+    n, m, k = 7, 5, 3
+
+    def cost_of(*frozen):
+        module = nn.Sequential(nn.Linear(n, m), nn.Tanh(), nn.Linear(m, k))
+        for layer in frozen:
+            module[layer].requires_grad_(False)
+        return count(module, (n,)).flops_per_sample
+
+    one, other = 2 * n * m, 2 * m * k
+    assert cost_of() == 2 * one + 3 * other
+    assert cost_of(0) == one + 2 * other
+    assert cost_of(2) == 2 * one + 2 * other
+
+
+class Adapted(nn.Module):
+    """LoRA (Hu et al. 2021, arXiv:2106.09685): a frozen layer and two small trained matrices."""
+
+    def __init__(self, n, m, r):
+        super().__init__()
+        self.base = nn.Linear(n, m).requires_grad_(False)
+        self.a, self.b = nn.Linear(n, r, bias=False), nn.Linear(r, m, bias=False)
+
+    def forward(self, x):
+        return self.base(x) + self.b(self.a(x))
+
+
+def test_an_adapter_costs_its_own_gradient():
+    n, m, r = 64, 48, 4
+    found = count(Adapted(n, m, r), (n,))
+    assert found.flops_per_sample == 2 * n * m + 2 * 2 * n * r + 3 * 2 * r * m
+    assert found.bytes_fixed < 4 * (n * m + 6 * (n + m) * r + 200)  # the base is read once
 
 
 def test_a_module_that_cant_be_counted_is_refused_in_one_line():

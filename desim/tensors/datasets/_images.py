@@ -115,6 +115,10 @@ class ImageSet(Dataset):
         form = (channels * height * width,) if self.flatten else (channels, height, width)
         return Shape(form, len(self._kept(header)))
 
+    def sample(self, count: int) -> npt.NDArray[Any]:
+        """Zeros: they are floats."""
+        return self.zeros(count)
+
     def load(self) -> Data:
         """The images in the order of their files.
 

@@ -53,6 +53,17 @@ class Dataset(Member):
     def load(self) -> Data:
         """The data, in a fixed order."""
 
+    def sample(self, count: int) -> npt.NDArray[Any]:
+        """At most so many inputs, which the cost of a model is counted with: the first ones.
+
+        A member that knows their type gives `zeros` instead, and loads nothing.
+        """
+        return self.load().train_x[:count]
+
+    def zeros(self, count: int) -> npt.NDArray[np.float32]:
+        """So many inputs of the right shape."""
+        return np.zeros((count, *self.shape().inputs), np.float32)
+
     @classmethod
     def from_object(cls, value: object) -> "Dataset | None":
         """A data set made of arrays."""

@@ -7,7 +7,7 @@ Repository); these are its 1,797 test images.
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,10 @@ class Digits(Dataset):
     def shape(self) -> Shape:
         """64 pixels; as many outputs as classes."""
         return Shape((64,), len(self.classes))
+
+    def sample(self, count: int) -> npt.NDArray[Any]:
+        """Zeros: they are floats."""
+        return self.zeros(count)
 
     def load(self) -> Data:
         """The images in scikit-learn's order."""

@@ -7,6 +7,7 @@ curvatures h_c from 1 / condition to 1; its minimum is at the mean of all theta.
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from desim.tensors.datasets.base import Data, Dataset, Shape
@@ -31,6 +32,10 @@ class Quadratic(Dataset):
     def shape(self) -> Shape:
         """One output per coordinate."""
         return Shape((self.dimension,), self.dimension)
+
+    def sample(self, count: int) -> npt.NDArray[Any]:
+        """Zeros: they are floats."""
+        return self.zeros(count)
 
     def load(self) -> Data:
         """The points; they are the inputs, and the targets are zero."""
