@@ -3,7 +3,7 @@
     DesimError
     ├── ScenarioError      the scenario breaks a rule; the message names key, value and rule
     ├── ResultsError       a results folder that can't be used
-    ├── ModelError         a module whose gradient can't be taken for many workers at once
+    ├── ModelError         a module that can't be trained, or not by many workers at once
     └── SimulationError    a simulation that can't go on (workers waiting for each other forever)
         └── NonFiniteError a message that isn't finite: training has diverged
 
@@ -24,7 +24,7 @@ class ResultsError(DesimError):
 
 
 class ModelError(DesimError):
-    """A module whose gradient `torch.func` can't take for many workers at once."""
+    """A module that can't be trained, or not by many workers at once."""
 
 
 class SimulationError(DesimError):

@@ -31,8 +31,10 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 
 _LOSS = "the loss"
 
-#: torch's word for an operator that vmap loops over.
-_UNBATCHED = re.compile("not yet implemented the batching rule for (?:aten::)?([^ ]+?)[.] ")
+#: torch's words for what it computes slowly: an operator that vmap loops over, an LSTM.
+_UNBATCHED = re.compile(
+    "not yet implemented the batching rule for (?:aten::)?([^ ]+?)[.] |(LSTM) .* not supported with"
+)
 
 
 def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
@@ -55,7 +57,7 @@ def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
 
 @contextmanager
 def listening() -> Iterator[set[str]]:
-    """Gathers the operators that torch warns of, as vmap has no rule to batch them.
+    """Gathers the operators that torch warns of, as they are slow for many workers.
 
     Other warnings are passed on.
     """
@@ -66,7 +68,7 @@ def listening() -> Iterator[set[str]]:
     for warning in told:
         operator = _UNBATCHED.search(str(warning.message))
         if operator:
-            found.add(operator[1])
+            found.add(operator[1] or operator[2])
         else:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
@@ -103,7 +105,7 @@ def _try_forward(objective: Objective, inputs: Tensor) -> bool:
 
     shape = tuple(inputs.shape)
     for forward, advice in (
-        (trains, "use layers that draw nothing, or dropout"),
+        (trains, "desim draws for dropout only (and bernoulli), by worker and step"),
         (evaluates, "draw in training only: F.dropout(x, p, self.training)"),
     ):
         pair = []
@@ -117,10 +119,16 @@ def _try_forward(objective: Objective, inputs: Tensor) -> bool:
                     f"{where} returns {type(outputs).__name__}; must return one tensor: wrap it in "
                     "a module whose forward picks that"
                 )
+            if not outputs.is_floating_point():
+                kind = str(outputs.dtype).removeprefix("torch.")
+                _refuse(f"{where} returns {kind} numbers; must return floating-point numbers")
             pair.append(outputs)
         _compare_buffers(module, before)
         if not _same(*pair):
-            _refuse(f"{where} gives other outputs when it is called again: it draws; {advice}")
+            _refuse(
+                f"{_first_to_differ(module, forward)} gives other outputs when it is called again: "
+                f"it draws random numbers; {advice}"
+            )
     return modes[0].calls > 0
 
 
@@ -186,6 +194,12 @@ def _one_by_one(
             _fill(own, objective.unpack(rows[worker]))
             with Draws(Streams(0), worker, 0):
                 outputs = objective.module(inputs[chosen])
+                if not outputs.requires_grad:
+                    where = described("", objective.module)
+                    _refuse(
+                        f"{where}'s outputs don't depend on what is trained (detach(), no_grad(), "
+                        "or only frozen parameters in use)"
+                    )
                 value = objective.loss(outputs, targets[chosen]).mean()
                 batch = torch.tensor(2.0, dtype=dtype, device=device)
                 value = value + objective.regulariser(dict(own), batch)
@@ -237,6 +251,8 @@ def _located(module: nn.Module, call: Callable[[], _T], refusal: Callable[[str, 
     """
     try:
         return call()
+    except ModelError:
+        raise
     except Exception as error:
         why = " ".join(str(error).split())[:200] or type(error).__name__
         at = _entered(module, call)
@@ -267,6 +283,32 @@ def _entered(module: nn.Module, call: Callable[[], object]) -> str:
         for hook in hooks:
             hook.remove()
     return described("", module)
+
+
+def _first_to_differ(module: nn.Module, forward: Callable[[], object]) -> str:
+    """The first layer to end with another output when the forward pass is made again."""
+    seen: list[list[tuple[str, Tensor]]] = [[], []]
+
+    def keep(calls: list[tuple[str, Tensor]], text: str) -> Callable[..., None]:
+        def hook(_layer: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                calls.append((text, output.detach().clone()))
+
+        return hook
+
+    for seed, calls in enumerate(seen):
+        torch.manual_seed(seed)
+        hooks = [
+            layer.register_forward_hook(keep(calls, described(name, layer)))
+            for name, layer in module.named_modules()
+        ]
+        try:
+            forward()
+        finally:
+            for hook in hooks:
+                hook.remove()
+    differ = (text for (text, a), (_, b) in zip(*seen, strict=False) if not _same(a, b))
+    return next(differ, described("", module))
 
 
 def _refuse(text: str) -> NoReturn:

@@ -144,7 +144,7 @@ def _check_memory(module: nn.Module) -> None:
     ranges = sorted(
         (p.untyped_storage().data_ptr(), p.storage_offset(), p.storage_offset() + p.numel(), name)
         for name, p in trained(module).items()
-        if p.numel()
+        if p.numel() and p.is_contiguous()
     )
     for (storage, _, stop, name), (other, start, _, second) in pairwise(ranges):
         if storage == other and start < stop:

@@ -31,7 +31,7 @@ class Objective:
         shapes: the trained parameters' shapes by name, in the order in which they fill a row.
         parameters: their total number.
         draws: whether its gradient draws random numbers (dropout); see `desim.tensors.draws`.
-        unbatched: operators that torch.func.vmap computes for one worker after another.
+        unbatched: operators that are slow, as torch.func.vmap has no rule to batch them.
     """
 
     def __init__(
