@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from desim.errors import ModelError
 from desim.streams import Streams
@@ -182,7 +183,7 @@ REFUSED = {
         lambda: Around(lambda _, x: nn.functional.dropout(x, 0.5)),
         r"gives other outputs .*draw in training only: F\.dropout\(x, p, self\.training\)",
     ),
-    "classes": (lambda: Around(lambda _, x: x.argmax(1)), "Around returns int64 numbers; must retu"),
+    "classes": (lambda: Around(lambda _, x: x.argmax(1)), "Around returns int64 numbers; must"),
     "detached": (lambda: Around(lambda _, x: x.detach()), "Around's outputs don't depend on what"),
     ".item()": (lambda: Around(lambda _, x: x * x.sum().item()), r"\.item\(\)"),
 }  # fmt: skip
@@ -201,7 +202,7 @@ def test_a_module_is_refused_like_the_function_that_makes_it(kind):
 
 
 def test_a_module_that_cannot_be_copied_is_refused_with_the_way_out():
-    module = nn.utils.prune.random_unstructured(nn.Linear(6, 3), "weight", 0.5)
+    module = prune.random_unstructured(nn.Linear(6, 3), "weight", 0.5)
     assert "hand over a function that returns it" in refusal(module)
     masked_module = masked()
     assert "hooks on its gradient" in refusal(masked_module)
