@@ -1,9 +1,6 @@
 """Tries a module on two samples before it is trained: its gradient must be that of autograd."""
 
-import re
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import NoReturn, TypeVar
 
@@ -31,17 +28,11 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 
 _LOSS = "the loss"
 
-#: torch's words for what it computes slowly: an operator that vmap loops over, an LSTM.
-_UNBATCHED = re.compile(
-    "not yet implemented the batching rule for (?:aten::)?([^ ]+?)[.] |(LSTM) .* not supported with"
-)
-
 
 def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
     """Tries the module on the first two samples, and takes the gradients of two workers at once.
 
-    Sets `draws` and `unbatched` of the objective; the module and torch's generators stay as they
-    were.
+    Sets `objective.draws`, and leaves the module and torch's generators as they were.
 
     Raises:
         ModelError: the module doesn't work, mixes the samples of a batch, changes or draws numbers,
@@ -49,30 +40,9 @@ def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
     """
     _refuse_batch_statistics(objective.module)
     devices = [inputs.device] if inputs.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), listening() as unbatched:
+    with torch.random.fork_rng(devices=devices):
         objective.draws = _try_forward(objective, inputs[_SAMPLES[0] % len(inputs)])
         _try_gradients(objective, inputs, targets)
-    objective.unbatched = frozenset(unbatched)
-
-
-@contextmanager
-def listening() -> Iterator[set[str]]:
-    """Gathers the operators that torch warns of, as they are slow for many workers.
-
-    Other warnings are passed on.
-    """
-    found: set[str] = set()
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        yield found
-    for warning in told:
-        operator = _UNBATCHED.search(str(warning.message))
-        if operator:
-            found.add(operator[1] or operator[2])
-        else:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
 
 
 def _refuse_batch_statistics(module: nn.Module) -> None:

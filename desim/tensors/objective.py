@@ -31,7 +31,6 @@ class Objective:
         shapes: the trained parameters' shapes by name, in the order in which they fill a row.
         parameters: their total number.
         draws: whether its gradient draws random numbers (dropout); see `desim.tensors.draws`.
-        unbatched: operators that are slow, as torch.func.vmap has no rule to batch them.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Objective:
         self._l2, self._regulariser = l2, regulariser
         self.shapes = {name: p.shape for name, p in trained(module).items()}
         self.parameters = sum(shape.numel() for shape in self.shapes.values())
-        self.draws, self.unbatched = False, frozenset[str]()
+        self.draws = False
         # Where each trained parameter stands, which may be in several layers. torch's own
         # tie_weights leaves the swapped tensors behind in a layer that a module has twice.
         names = {id(p): name for name, p in trained(module).items()}

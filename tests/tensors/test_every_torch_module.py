@@ -10,6 +10,12 @@ from torch import nn
 
 from desim.errors import ModelError
 
+#: torch says what it is slow at; here it is about what is right.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:There is a performance drop"),
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
+
 RANDOM = np.random.default_rng(0)
 FLAT = RANDOM.standard_normal((24, 6)).astype(np.float32)
 LINE = RANDOM.standard_normal((24, 4, 8)).astype(np.float32)

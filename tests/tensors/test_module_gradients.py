@@ -8,6 +8,12 @@ from differentiating import autograd, batched, models, task
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+#: torch says what it is slow at; here it is about what is right.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:There is a performance drop"),
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
+
 RANDOM = np.random.default_rng(0)
 FLAT = RANDOM.standard_normal((24, 6)).astype(np.float32)
 SEQUENCE = RANDOM.standard_normal((24, 5, 6)).astype(np.float32)
