@@ -61,8 +61,8 @@ def _try_forward(objective: Objective, inputs: Tensor) -> bool:
     """Two forward passes as in training, and two as in an evaluation; whether the first draw."""
     module = objective.module
     where = described("", module)
-    parameters = {name: p.detach() for name, p in trained(module).items()}
-    before = buffers(module)
+    parameters = {name: p.detach().clone() for name, p in trained(module).items()}
+    before, given = buffers(module), inputs.clone()
     modes = []
 
     def trains() -> object:
@@ -92,12 +92,15 @@ def _try_forward(objective: Objective, inputs: Tensor) -> bool:
             if not outputs.is_floating_point():
                 kind = str(outputs.dtype).removeprefix("torch.")
                 _refuse(f"{where} returns {kind} numbers; must return floating-point numbers")
+            if outputs.device != inputs.device:
+                _refuse(f"{where} returns numbers on {outputs.device}, not on {inputs.device}")
             pair.append(outputs)
         _compare_buffers(module, before)
+        _compare_others(objective, parameters, inputs, given)
         if not _same(*pair):
             _refuse(
                 f"{_first_to_differ(module, forward)} gives other outputs when it is called again: "
-                f"it draws random numbers; {advice}"
+                f"it draws random numbers, or counts its calls; {advice}"
             )
     return modes[0].calls > 0
 
@@ -112,6 +115,18 @@ def _compare_buffers(module: nn.Module, before: dict[str, Tensor]) -> None:
                 f"{name.rpartition('.')[2]} when it is called: state that workers don't share; "
                 "freeze the layer by its .eval(), or use one without"
             )
+
+
+def _compare_others(
+    objective: Objective, parameters: dict[str, Tensor], inputs: Tensor, given: Tensor
+) -> None:
+    where = described("", objective.module)
+    if not torch.equal(inputs, given):
+        _refuse(f"{where} changes its inputs in place; must leave the data as they are: x.clone()")
+    own = objective.unpack(objective.pack())
+    for name, value in parameters.items():
+        if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(own[name])):
+            _refuse(f"{where} changes its parameter {name} when it is called (max_norm?)")
 
 
 def _try_gradients(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
@@ -176,7 +191,7 @@ def _one_by_one(
             gradients = torch.autograd.grad(value, list(own.values()), allow_unused=True)
             found.append(
                 [
-                    torch.zeros_like(p) if g is None else g
+                    torch.zeros_like(p) if g is None else g.to_dense()
                     for p, g in zip(own.values(), gradients, strict=True)
                 ]
             )
@@ -199,18 +214,23 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def _equal(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> bool:
     """Whether gradients agree up to rounding, which is that of the largest numbers."""
-    largest = max((float(g.abs().max()) for g in expected.values() if g.numel()), default=0.0)
+    largest = max(map(_largest, expected.values()), default=0.0)
     return all(
         torch.allclose(
             found[name],
             gradient,
             rtol=0,
-            atol=tolerance * (float(gradient.abs().max()) + tolerance * largest),
+            atol=tolerance * (_largest(gradient) + tolerance * largest),
             equal_nan=True,
         )
         for name, gradient in expected.items()
-        if gradient.numel()
     )
+
+
+def _largest(numbers: Tensor) -> float:
+    """The largest finite magnitude, 0 if there is none."""
+    finite = numbers[numbers.isfinite()].abs()
+    return float(finite.max()) if finite.numel() else 0.0
 
 
 def _located(module: nn.Module, call: Callable[[], _T], refusal: Callable[[str, str], str]) -> _T:
@@ -225,6 +245,8 @@ def _located(module: nn.Module, call: Callable[[], _T], refusal: Callable[[str, 
         raise
     except Exception as error:
         why = " ".join(str(error).split())[:200] or type(error).__name__
+        if "data-dependent control flow" in why:
+            why = "data-dependent control flow (.item(), a branch on numbers): use torch.where"
         at = _entered(module, call)
         if at == _LOSS:
             raise ModelError(

@@ -69,6 +69,6 @@ def autograd(given, rows):
             outputs = module(given.train_x[chosen])
         module.zero_grad()
         given.objective.loss(outputs, given.train_y[chosen]).mean().backward()
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad.to_dense() for p in trained]
         result.append(torch.cat([g.reshape(-1) for g in gradients]))
     return torch.stack(result)

@@ -55,6 +55,22 @@ class Around(nn.Module):
         return self.function(self, self.out(x))
 
 
+class Doubling(nn.Module):
+    def forward(self, x):
+        return x.mul_(2)
+
+
+class Fixed(nn.Module):
+    """Looks the same two rows up for every sample."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.table = nn.Embedding(11, 3, **options)
+
+    def forward(self, x):
+        return self.table((x[:, :2] > 9).long()).sum(1)
+
+
 class Noise(nn.Module):
     def forward(self, x):
         return x + torch.rand_like(x)
@@ -98,6 +114,18 @@ def typed(first, second):
 def sharing():
     made = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3))
     made[1].weight = nn.Parameter(made[0].weight.data)
+    return made
+
+
+def expanded():
+    made = nn.Linear(6, 3)
+    made.bias = nn.Parameter(torch.zeros(1).expand(3))
+    return made
+
+
+def watched():
+    made = nn.Linear(6, 3)
+    made.weight.register_post_accumulate_grad_hook(lambda p: None)
     return made
 
 
@@ -154,6 +182,7 @@ REFUSED = {
     ),
     "shared memory": (sharing, r"0\.weight and 1\.weight share their memory"),
     "a hook on a gradient": (masked, "weight has hooks on its gradient"),
+    "a hook after a gradient": (watched, "weight has hooks on its gradient"),
     "LSTM alone": (lambda: nn.LSTM(6, 3), "LSTM returns tuple; must return one tensor"),
     "a dict": (lambda: Around(lambda _, x: {"out": x}), "Around returns dict; must return one"),
     "wrong width": (
@@ -185,6 +214,15 @@ REFUSED = {
     ),
     "classes": (lambda: Around(lambda _, x: x.argmax(1)), "Around returns int64 numbers; must"),
     "detached": (lambda: Around(lambda _, x: x.detach()), "Around's outputs don't depend on what"),
+    "inputs in place": (lambda: nn.Sequential(Doubling(), nn.Linear(6, 3)), "changes its inputs"),
+    "max_norm": (lambda: Fixed(max_norm=0.1), "changes its parameter table.weight when it is call"),
+    "a loss scaled by frequency": (
+        lambda: Fixed(scale_grad_by_freq=True),
+        "the gradient of a sample depends on the other samples",
+    ),
+    "another device": (lambda: Around(lambda _, x: x.to("meta")), "returns numbers on meta, not"),
+    "meta": (lambda: nn.Linear(6, 3, device="meta"), "weight has no numbers"),
+    "expanded": (expanded, r"the numbers of bias share their memory \(expand\)"),
     ".item()": (lambda: Around(lambda _, x: x * x.sum().item()), r"\.item\(\)"),
 }  # fmt: skip
 

@@ -204,6 +204,7 @@ KINDS = {
     ),
     "embedding": (lambda: Pooled(nn.Embedding(11, 6)), TOKENS),
     "embedding with padding": (lambda: Pooled(nn.Embedding(11, 6, padding_idx=0)), TOKENS),
+    "sparse embedding": (lambda: Pooled(nn.Embedding(11, 6, sparse=True)), TOKENS),
     "embedding bag": (lambda: nn.Sequential(nn.EmbeddingBag(11, 6), nn.Linear(6, 3)), TOKENS),
     "tied weights": (Tied, TOKENS),
     "tied weights in a chain": (tied_linear, FLAT),
