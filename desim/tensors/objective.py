@@ -41,14 +41,16 @@ class Objective:
         self.shapes = {name: p.shape for name, p in trained(module).items()}
         self.parameters = sum(shape.numel() for shape in self.shapes.values())
         self.draws = False
-        # Where each trained parameter stands, which may be in several layers. torch's own
-        # tie_weights leaves the swapped tensors behind in a layer that a module has twice.
+        # The further names of parameters that stand in several layers. torch's own tie_weights
+        # leaves the swapped tensors behind in a layer that a module has twice.
         names = {id(p): name for name, p in trained(module).items()}
-        self._places = [
-            (f"{layer_name}.{own}".removeprefix("."), names[id(p)])
+        places = [
+            (f"{layer_name}.{own}".removeprefix("."), p)
             for layer_name, layer in module.named_modules()
             for own, p in layer.named_parameters(recurse=False, remove_duplicate=False)
-            if id(p) in names
+        ]
+        self._tied = [
+            (place, names[id(p)]) for place, p in places if id(p) in names and names[id(p)] != place
         ]
         self._training = [layer for layer in module.modules() if layer.training]
 
@@ -107,7 +109,7 @@ class Objective:
 
     def run(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         """The module's outputs at these parameters, in the state in which it was handed over."""
-        placed = {place: parameters[name] for place, name in self._places}
+        placed = parameters | {place: parameters[name] for place, name in self._tied}
         result: Tensor = functional_call(self.module, placed, (inputs,), tie_weights=False)
         return result
 
