@@ -12,6 +12,7 @@ from desim.clock.barrier import Barrier
 from desim.clock.environment import Environment
 from desim.clock.faults import FaultSchedule
 from desim.clock.network import Network
+from desim.clock.stragglers.base import speed_of
 from desim.clock.timeline import Sink, Timeline
 from desim.engine.collecting import rarely_collecting
 from desim.engine.lives import Lives
@@ -128,7 +129,7 @@ class Simulation:
         machines = [
             Machine(
                 group.timing,
-                group.stragglers.speed(streams, i),
+                speed_of(group.stragglers, streams, i),
                 group.hardware.memory_bytes_per_s if charged else None,
             )
             for i, group in enumerate(setting.machines(fleet))
