@@ -80,6 +80,7 @@ class Simulation:
         self._rules = setting.stop.all_rules()
         self._steps = self._timers = 0
         self._stopped = self._env.event()
+        self._failed: BaseException | None = None
         self._time_limit = time_limit(self._rules)
         self._step_limit = step_limit(self._rules, setting.cluster.size)
         self._metrics = setting.metrics()
@@ -215,6 +216,8 @@ class Simulation:
                 if self._stopped.triggered or "No scheduled events" not in str(error):
                     raise
                 self._stall("nothing can happen any more")
+        if self._failed is not None:
+            raise self._failed
 
     def _diverge(self, error: NonFiniteError) -> None:
         """Ends the trial where a message isn't finite any more."""
@@ -293,7 +296,12 @@ class Simulation:
         # Marked first: an evaluation may find a reason of its own, and this one came earlier.
         self._stopped.succeed()
         if (rows[-1].time_s, rows[-1].steps) != (self._env.now, self._steps):
-            self._evaluate()
+            try:
+                self._evaluate()
+            except BaseException as error:
+                # Raised in a worker's process, it would come out after the clock has stopped.
+                self._failed = error
+                raise
         if self._progress:
             self._progress(1.0)
 

@@ -3,6 +3,7 @@
 import functools
 import sysconfig
 from collections.abc import Callable
+from os import sep
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -11,7 +12,12 @@ from desim.errors import DesimError, ExtensionError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_DESIM = str(Path(__file__).parents[1])
+_DESIM = f"{Path(__file__).parents[1]}{sep}"
+
+#: Whose classes extensions derive from.
+_EXTENDED = ("desim.", "torch.nn.")
+
+_TORCH = f"{sep}torch{sep}"
 
 #: Where libraries are, whose lines say little to who wrote an extension.
 _LIBRARIES = tuple({sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib")})
@@ -60,7 +66,13 @@ def named(function: Callable[P, T]) -> Callable[P, T]:
 
 
 class _Place(NamedTuple):
-    """A line of the user's own code, and the function that it stands in: MyLoss.__call__."""
+    """The innermost line of the user's own code.
+
+    Attributes:
+        name: of the function that it stands in, or that called it where only this one is an
+            extension's or a module's: MyLoss.__call__.
+        file, line: where it is.
+    """
 
     name: str
     file: str
@@ -68,27 +80,27 @@ class _Place(NamedTuple):
 
 
 def _place(error: BaseException) -> _Place | None:
-    """The innermost line of the user's own code; None where there is none.
+    """Where the user's own code went wrong; None where it has no part in it.
 
     SimPy raises a copy of what went wrong in a process, from the error itself.
     """
     while type(error.__cause__) is type(error) and error.__cause__ is not None:
         error = error.__cause__
-    found = None
+    found, name, extended = None, "", False
     trace = error.__traceback__
     while trace is not None:
-        code = trace.tb_frame.f_code
-        if _is_theirs(code.co_filename, trace.tb_frame.f_locals.get("self")):
-            inner = code.co_qualname.removesuffix(".<locals>.<listcomp>")
-            name = inner.rpartition("<locals>.")[2]
+        code, owner = trace.tb_frame.f_code, trace.tb_frame.f_locals.get("self")
+        extends = any(base.__module__.startswith(_EXTENDED) for base in type(owner).__mro__)
+        if _is_theirs(code.co_filename, extends=extends):
+            if extends or not extended:
+                name = code.co_qualname.rpartition("<locals>.")[2]
             found = _Place(name, code.co_filename, trace.tb_lineno)
+            extended = extended or extends
         trace = trace.tb_next
     return found
 
 
-def _is_theirs(file: str, owner: object) -> bool:
+def _is_theirs(file: str, *, extends: bool) -> bool:
     """Whether a function is the user's: not desim's, nor a library's that doesn't extend desim."""
-    if file.startswith((_DESIM, "<frozen")):
-        return False
-    extends = any(base.__module__.startswith("desim.") for base in type(owner).__mro__)
-    return extends or not file.startswith(_LIBRARIES)
+    ours = file.startswith((_DESIM, "<frozen"))
+    return not ours and (not file.startswith(_LIBRARIES) or (extends and _TORCH not in file))

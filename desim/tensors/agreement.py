@@ -14,7 +14,7 @@ from torch import Tensor
 from desim.errors import DesimError, ModelError, ScenarioError
 from desim.schema.own_code import is_own, name_of, reason
 from desim.tensors.losses.base import GivenLoss, Loss
-from desim.tensors.objective import Objective
+from desim.tensors.objective import Objective, Regulariser
 
 #: So many samples are tried.
 _TRIED = 3
@@ -112,6 +112,19 @@ def _try_extremes(objective: Objective, inputs: Tensor) -> None:
             raise ModelError(
                 f"{_model(objective)} fails on an input that holds {limit}: {reason(error)}"
             ) from None
+
+
+def check_regulariser(objective: Objective, regulariser: Regulariser) -> None:
+    """Raises ScenarioError where what is added to the loss isn't one number, or can't be had."""
+    parameters = objective.unpack(objective.pack())
+    key = f"problem.regulariser: {name_of(regulariser)}"
+    try:
+        value: object = regulariser(parameters, torch.ones_like(objective.pack()[0]))
+    except Exception as error:  # whatever the user's function does
+        raise ScenarioError(f"{key} fails: {reason(error)}") from None
+    if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
+        what = _form(value) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise ScenarioError(f"{key} gives {what}; must be one float, a tensor of shape ()")
 
 
 def taken_targets(

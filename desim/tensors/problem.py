@@ -15,11 +15,11 @@ from desim.schema.own_code import name_of
 from desim.schema.phrases import short
 from desim.schema.registry import Table
 from desim.streams import Streams
-from desim.tensors.datasets.base import Data, Dataset, GivenDataset
+from desim.tensors.datasets.base import Data, Dataset, GivenDataset, Shape
 from desim.tensors.lazy import nn, torch
 from desim.tensors.losses.base import Loss
 from desim.tensors.models.base import Model
-from desim.tensors.partitions.base import Partition
+from desim.tensors.partitions.base import Partition, checked
 from desim.tensors.partitions.iid import IID
 from desim.tensors.samples import Sampling
 
@@ -82,12 +82,18 @@ class Problem(Table):
         Raises:
             ScenarioError: it can't be had, or isn't what the data set says of itself.
         """
-        data, shape = self.dataset.load(), self.dataset.shape()
+        data: Any = self.dataset.load()
+        shape: Any = self.dataset.shape()
         name = name_of(self.dataset)
         if not isinstance(data, Data):
             raise ScenarioError(f"problem.dataset: {name}.load gives {short(data)}; must be Data")
+        if not isinstance(shape, Shape):
+            raise ScenarioError(
+                f"problem.dataset: {name}.shape gives {short(shape)}; must be Shape"
+            )
         if not isinstance(self.dataset, GivenDataset):  # whose arrays are checked when given
             data.check()
+        data.refuse_beyond(self.dtype)
         found = data.train_x.shape[1:]
         if len(data.train_x) and found != tuple(shape.inputs):
             raise ScenarioError(
@@ -134,7 +140,9 @@ class Problem(Table):
                 f"{(wanted or 1) * workers:,} training samples, the data set has {available:,}; at "
                 f"most {available // workers} per worker, or {available // (wanted or 1)} workers"
             )
-        return self.partition.shards(data.train_y, workers, wanted, streams.generator("partition"))
+        random = streams.generator("partition")
+        assigned = self.partition.assign(data.train_y, workers, wanted, random)
+        return checked(self.partition, assigned, available, workers)
 
     def shards(self, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
         """Which samples each worker holds, after a check that model, loss and data go together.
@@ -170,7 +178,7 @@ class Problem(Table):
             ModelError: the model doesn't take the data, or its gradient can't be taken for many
                 workers at once.
         """
-        from desim.tensors.agreement import taken_inputs, taken_targets
+        from desim.tensors.agreement import check_regulariser, taken_inputs, taken_targets
         from desim.tensors.objective import Objective, check
 
         data = self.load()
@@ -191,6 +199,8 @@ class Problem(Table):
         # Only what somebody holds, so that the training loss is over the workers' own data.
         held = np.concatenate(shards)
         places = np.split(np.arange(len(held)), np.cumsum([len(s) for s in shards])[:-1])
+        if self.regulariser is not None:
+            check_regulariser(objective, self.regulariser)
         train_x, test_x = taken_inputs(objective, [tensor(data.train_x[held]), tensor(data.test_x)])
         train_y, test_y = taken_targets(
             objective, train_x, tensor(held), tensor(data.train_y), tensor(data.test_y)

@@ -271,8 +271,10 @@ class SpeedInTime:
     __slots__ = ("_coming", "_known")
 
     def __init__(self, segments: Iterator[tuple[float, float]]) -> None:
-        self._coming = segments
-        self._known = deque([next(segments)])
+        first = next(segments, None)
+        if first is None:
+            raise ScenarioError("stragglers: a speed needs a segment; the last must end at inf")
+        self._coming, self._known = segments, deque([first])
 
     def check(self, model: StragglerModel) -> None:
         """Looks at each segment from now on: ends that don't come later would never end."""

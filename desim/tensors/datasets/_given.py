@@ -55,10 +55,10 @@ def refuse_nonfinite(name: str, values: Array) -> None:
     for start in range(0, len(values), _AT_A_TIME):
         some = values[start : start + _AT_A_TIME]
         for row, *place in np.argwhere(~np.isfinite(some))[:1].tolist():
-            where = ", ".join(map(str, (start + row, *place)))
+            found = some[(row, *place)]
             raise ScenarioError(
-                f"problem.dataset: {name}[{where}] = {some[(row, *place)]}: must be finite; mend "
-                "or leave out this sample"
+                f"problem.dataset: {name}{[start + row, *place]} = {found}: must be finite; "
+                "mend or leave out this sample"
             )
 
 

@@ -57,6 +57,19 @@ class Data:
                 values = values.astype(np.int64, copy=False)
             object.__setattr__(self, name, values)
 
+    def refuse_beyond(self, dtype: npt.DTypeLike) -> None:
+        """Raises ScenarioError where a number is beyond the range of a type of floats."""
+        most = np.finfo(dtype).max
+        for name in ("train_x", "train_y", "test_x", "test_y"):
+            values = getattr(self, name)
+            wider = values.dtype.kind == "f" and np.finfo(values.dtype).max > most
+            if wider and values.size and max(values.max(), -values.min()) > most:
+                where = np.argwhere(abs(values) > most)[0].tolist()
+                raise ScenarioError(
+                    f"problem.dataset: {name}{where} = {values[tuple(where)]:g}: is beyond the "
+                    f"largest {np.dtype(dtype)}, {most:.3g}; scale it, or set problem.dtype"
+                )
+
     def check(self) -> None:
         """Holds the arrays against each other, and looks at each number: once for all trials.
 

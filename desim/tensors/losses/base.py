@@ -74,7 +74,8 @@ class GivenLoss(Loss):
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """The largest output names the class, where targets are classes."""
-        if targets.is_floating_point() or targets.ndim != 1 or outputs.ndim != 2:
+        classes = outputs.ndim == 2 and outputs.shape[1] > 1
+        if not classes or targets.is_floating_point() or targets.ndim != 1:
             return None
         return outputs.argmax(-1) == targets
 

@@ -43,8 +43,8 @@ class BinaryCrossEntropy(Loss):
 
     def prepared(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """Classes below the number of outputs; or labels of their shape, as floats from 0 to 1."""
-        if outputs.ndim == 2 and targets.ndim == 1 and not targets.is_floating_point():
-            classes = outputs.shape[1]
+        classes = outputs.shape[1] if outputs.ndim == 2 else 0
+        if classes > 1 and targets.ndim == 1 and not targets.is_floating_point():
             refuse_labels(targets, 0, classes, f"as the model has {classes} outputs")
             return targets
         if outputs.ndim < 2:

@@ -37,31 +37,6 @@ class Partition(Member):
             random: a generator that the seed decides.
         """
 
-    def shards(
-        self,
-        targets: npt.NDArray[Any],
-        workers: int,
-        samples_per_worker: int,
-        random: np.random.Generator,
-    ) -> list[npt.NDArray[np.int64]]:
-        """What `assign` gives, checked.
-
-        Raises:
-            ScenarioError: it isn't one row of places in the data for each worker.
-        """
-        assigned: Any = self.assign(targets, workers, samples_per_worker, random)
-        key = f"problem.partition = {self.table()['kind']!r}"
-        if not isinstance(assigned, list | tuple | np.ndarray) or len(assigned) != workers:
-            count = f"{len(assigned)} shards" if hasattr(assigned, "__len__") else short(assigned)
-            raise ScenarioError(f"{key}: gives {count}; must be one for each of {workers} workers")
-        checked = []
-        for worker, given in enumerate(assigned):
-            try:
-                checked.append(_places(given, len(targets)))
-            except ValueError as error:
-                raise ScenarioError(f"{key}: worker {worker} {error}") from None
-        return checked
-
     def classes(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
         """The targets of a partition by class.
 
@@ -74,6 +49,33 @@ class Partition(Member):
                 "has numbers to predict instead; use iid or contiguous"
             )
         return targets
+
+
+def checked(
+    partition: Partition, assigned: Any, samples: int, workers: int
+) -> list[npt.NDArray[np.int64]]:
+    """What a partition has assigned.
+
+    Args:
+        partition: whose result it is, for messages.
+        assigned: what `assign` gave.
+        samples: how many training samples there are.
+        workers: how many there are.
+
+    Raises:
+        ScenarioError: it isn't one row of places in the data for each worker.
+    """
+    key = f"problem.partition = {partition.table()['kind']!r}"
+    if not isinstance(assigned, list | tuple | np.ndarray) or len(assigned) != workers:
+        count = f"{len(assigned)} shards" if hasattr(assigned, "__len__") else short(assigned)
+        raise ScenarioError(f"{key}: gives {count}; must be one for each of {workers} workers")
+    shards = []
+    for worker, given in enumerate(assigned):
+        try:
+            shards.append(_places(given, samples))
+        except ValueError as error:
+            raise ScenarioError(f"{key}: worker {worker} {error}") from None
+    return shards
 
 
 def _places(given: object, samples: int) -> npt.NDArray[np.int64]:
