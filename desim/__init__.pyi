@@ -59,6 +59,9 @@ from .errors import (
     DesimError as DesimError,
 )
 from .errors import (
+    ExtensionError as ExtensionError,
+)
+from .errors import (
     ModelError as ModelError,
 )
 from .errors import (

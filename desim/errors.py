@@ -4,6 +4,7 @@
     ├── ScenarioError      the scenario breaks a rule; the message names key, value and rule
     ├── ResultsError       a results folder that can't be used
     ├── ModelError         a module that can't be trained, or not by many workers at once
+    ├── ExtensionError     a class or function of the user's own that raised; __cause__ is what
     └── SimulationError    a simulation that can't go on (workers waiting for each other forever)
         └── NonFiniteError a message that isn't finite: training has diverged
 
@@ -25,6 +26,10 @@ class ResultsError(DesimError):
 
 class ModelError(DesimError):
     """A module that can't be trained, or not by many workers at once."""
+
+
+class ExtensionError(DesimError):
+    """A mistake in a class or function of the user's own; its `__cause__` has the traceback."""
 
 
 class SimulationError(DesimError):

@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 
 from desim.cli import measure, options
 from desim.errors import DesimError, ScenarioError
+from desim.schema.own_code import named
 from desim.schema.results import COMMANDS
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ app.command()(measure.calibrate)
 def main() -> None:
     """Runs the command line; errors on purpose are one line each and exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        code = named(app)(standalone_mode=False)
     except DesimError as error:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):

@@ -15,6 +15,7 @@ from desim.errors import SimulationError
 from desim.metrics.base import Counts, EvaluatedModels, Evaluation, Metric, Row
 from desim.schema.phrases import short
 from desim.stops.base import StopRule
+from desim.tensors.lazy import torch
 from desim.tensors.problem import Task
 from desim.tensors.refs import Ref
 from desim.tensors.tape import Tape
@@ -102,13 +103,14 @@ class Record:
 def _number(metric: Metric, evaluation: Evaluation) -> float:
     """A metric's value as a plain number: counts stay whole."""
     value: Any = metric.value(evaluation)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return value
+    several = isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0
     try:
-        if isinstance(value, str):
+        if isinstance(value, str) or several:
             raise TypeError
         return float(value)
-    except (TypeError, ValueError, RuntimeError):  # also a tensor of several numbers
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         raise SimulationError(
             f"evaluate.metrics {metric.table()}: `value` gives {short(value)}; must be a number"
         ) from None

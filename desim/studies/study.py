@@ -23,6 +23,7 @@ from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError, SimulationError
 from desim.scenario.scenario import Scenario, Trial, prepared
+from desim.schema.own_code import named
 from desim.streams import Streams
 from desim.studies.folder import ResultsFolder, schema_of
 from desim.tensors.lazy import torch
@@ -43,6 +44,7 @@ class Progress:
     share: float
 
 
+@named
 def run(
     scenario: Scenario | str | Path,
     out: str | Path | None = None,
@@ -126,6 +128,7 @@ def check_buildable(trials: list[Trial], *, train: bool) -> None:
             setting.problem.parameters(streams)  # the clock needs the model's size
 
 
+@named
 def simulate(
     trial: Trial,
     *,
@@ -167,6 +170,7 @@ class _Work:
         self._folder, self._number, self._shares = folder, number, shares
         self._options = options
 
+    @named
     def __call__(self, tell: Callable[[], None] | None = None) -> None:
         shares = np.memmap(self._shares, np.float64, "r+")
 

@@ -9,6 +9,7 @@ import numpy as np
 from desim.engine.outcome import Outcome
 from desim.errors import DesimError, NonFiniteError
 from desim.scenario.scenario import Trial
+from desim.schema.own_code import named
 from desim.studies.folder import ResultsFolder
 from desim.studies.study import simulate, torch_threads
 from desim.tuning.shared_clock import SharedClock
@@ -36,6 +37,7 @@ class TuningWork:
         self._folder, self._trials, self._options = folder, trials, options
         self._start, self._shares = start, shares
 
+    @named
     def __call__(self, tell: Callable[[], None] | None = None) -> None:
         """Runs the trials on one clock where that is possible."""
         shares = np.memmap(self._shares, np.float64, "r+")
