@@ -15,7 +15,6 @@ from desim.errors import SimulationError
 from desim.metrics.base import Counts, EvaluatedModels, Evaluation, Metric, Row
 from desim.schema.phrases import short
 from desim.stops.base import StopRule
-from desim.tensors.lazy import torch
 from desim.tensors.problem import Task
 from desim.tensors.refs import Ref
 from desim.tensors.tape import Tape
@@ -105,9 +104,9 @@ def _number(metric: Metric, evaluation: Evaluation) -> float:
     value: Any = metric.value(evaluation)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return value
-    several = isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0
+    shape: Any = getattr(value, "shape", ())
     try:
-        if isinstance(value, str) or several:
+        if isinstance(value, str) or len(shape):
             raise TypeError
         return float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):

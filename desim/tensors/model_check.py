@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from desim.errors import ModelError
+from desim.schema.own_code import reason
 from desim.streams import Streams
 from desim.tensors.draws import Draws
 from desim.tensors.modules import buffers, described, trained
@@ -239,7 +240,7 @@ def _located(module: nn.Module, call: Callable[[], _T], refusal: Callable[[str, 
     except ModelError:
         raise
     except Exception as error:
-        why = " ".join(str(error).split())[:200] or type(error).__name__
+        why = reason(error)
         if "data-dependent control flow" in why:
             why = "data-dependent control flow (.item(), a branch on numbers): use torch.where"
         at = _entered(module, call)

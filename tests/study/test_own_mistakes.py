@@ -138,7 +138,7 @@ class Fails(nn.Module):
 
 def test_a_module_that_fails_later_is_named(tmp_path: Path) -> None:
     with pytest.raises(desim.ExtensionError, match=r"Fails\.forward failed: KeyError"):
-        desim.run(scenario(model=Fails(20)), tmp_path / "out", jobs=1)
+        desim.run(scenario(model=Fails(14)), tmp_path / "out", jobs=1)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
