@@ -62,6 +62,9 @@ from .errors import (
     DesimWarning as DesimWarning,
 )
 from .errors import (
+    ExtensionError as ExtensionError,
+)
+from .errors import (
     ModelError as ModelError,
 )
 from .errors import (

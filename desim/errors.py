@@ -3,7 +3,8 @@
     DesimError
     ├── ScenarioError      the scenario breaks a rule; the message names key, value and rule
     ├── ResultsError       a results folder that can't be used
-    ├── ModelError         a module whose gradient can't be taken for many workers at once
+    ├── ModelError         a module that can't be trained, or not by many workers at once
+    ├── ExtensionError     a class or function of the user's own that raised; __cause__ is what
     └── SimulationError    a simulation that can't go on (workers waiting for each other forever)
         └── NonFiniteError a message that isn't finite: training has diverged
 
@@ -26,7 +27,11 @@ class ResultsError(DesimError):
 
 
 class ModelError(DesimError):
-    """A module whose gradient `torch.func` can't take for many workers at once."""
+    """A module that can't be trained, or not by many workers at once."""
+
+
+class ExtensionError(DesimError):
+    """A mistake in a class or function of the user's own; its `__cause__` has the traceback."""
 
 
 class SimulationError(DesimError):

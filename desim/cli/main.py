@@ -18,6 +18,7 @@ from rich.table import Table as RichTable
 from desim.cli import measure, options
 from desim.cli.warned import one_line_each
 from desim.errors import DesimError, ScenarioError
+from desim.schema.own_code import named
 from desim.schema.results import COMMANDS
 
 if TYPE_CHECKING:
@@ -309,7 +310,7 @@ def main() -> None:
     """Runs the command line; errors on purpose are one line each and exit code 2."""
     try:
         with one_line_each():
-            code = app(standalone_mode=False)
+            code = named(app)(standalone_mode=False)
     except DesimError as error:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):

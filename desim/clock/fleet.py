@@ -7,8 +7,9 @@ from functools import cached_property
 from math import isinf
 
 from desim.clock.hardware import Cost, Hardware, Timing
-from desim.clock.stragglers.base import StragglerModel
+from desim.clock.stragglers.base import StragglerModel, checked_mean
 from desim.errors import ScenarioError
+from desim.schema.own_code import is_own
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Fleet:
     def _kinds(self) -> list[tuple[float, Timing, float]]:
         """(their share of the workers, timing, mean speed) of workers that are equal in these."""
         equal = Counter(
-            (group.timing, group.stragglers.mean_speed_of(worker))
+            (group.timing, _mean_speed(group.stragglers, worker))
             for worker, group in enumerate(self.workers())
         )
         return [(count / equal.total(), *kind) for kind, count in equal.items()]
@@ -119,3 +120,8 @@ class Fleet:
     def mean_batch(self, time_s: float) -> float:
         """How many samples workers of mean speed get through in a time, in the mean."""
         return sum(share * timing.samples(time_s * speed) for share, timing, speed in self._kinds)
+
+
+def _mean_speed(model: StragglerModel, worker: int) -> float:
+    mean = model.mean_speed_of(worker)
+    return checked_mean(model, "mean_speed", mean) if is_own(model) else mean

@@ -102,13 +102,14 @@ class Record:
 def _number(metric: Metric, evaluation: Evaluation) -> float:
     """A metric's value as a plain number: counts stay whole."""
     value: Any = metric.value(evaluation)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return value
+    shape: Any = getattr(value, "shape", ())
     try:
-        if isinstance(value, str):
+        if isinstance(value, str) or len(shape):
             raise TypeError
         return float(value)
-    except (TypeError, ValueError, RuntimeError):  # also a tensor of several numbers
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         raise SimulationError(
             f"evaluate.metrics {metric.table()}: `value` gives {short(value)}; must be a number"
         ) from None

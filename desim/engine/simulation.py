@@ -12,6 +12,7 @@ from desim.clock.barrier import Barrier
 from desim.clock.environment import Environment
 from desim.clock.faults import FaultSchedule
 from desim.clock.network import Network
+from desim.clock.stragglers.base import speed_of
 from desim.clock.timeline import Sink, Timeline
 from desim.engine.collecting import rarely_collecting
 from desim.engine.lives import Lives
@@ -87,6 +88,7 @@ class Simulation:
         self._rules = setting.stop.all_rules()
         self._steps = self._timers = 0
         self._stopped = self._env.event()
+        self._failed: BaseException | None = None
         self._time_limit = time_limit(self._rules)
         self._step_limit = step_limit(self._rules, setting.cluster.size)
         self._metrics = setting.metrics()
@@ -140,7 +142,7 @@ class Simulation:
         machines = [
             Machine(
                 group.timing,
-                group.stragglers.speed(streams, i),
+                speed_of(group.stragglers, streams, i),
                 group.hardware.memory_bytes_per_s if charged else None,
             )
             for i, group in enumerate(setting.machines(fleet))
@@ -228,6 +230,8 @@ class Simulation:
                 if self._stopped.triggered or "No scheduled events" not in str(error):
                     raise
                 self._stall(NOTHING_LEFT)
+        if self._failed is not None:
+            raise self._failed
 
     def _diverge(self, error: NonFiniteError) -> None:
         """Ends the trial where a message isn't finite any more."""
@@ -317,7 +321,12 @@ class Simulation:
         # Marked first: an evaluation may find a reason of its own, and this one came earlier.
         self._stopped.succeed()
         if (rows[-1].time_s, rows[-1].steps) != (self._env.now, self._steps):
-            self._evaluate()
+            try:
+                self._evaluate()
+            except BaseException as error:
+                # Raised in a worker's process, it would come out after the clock has stopped.
+                self._failed = error
+                raise
         self.network.close()
         if self._progress:
             self._progress(1.0)

@@ -4,11 +4,15 @@ It shares nothing with the simulator's own gradients, which are computed for man
 call and take another time.
 """
 
+import copy
+
 import torch
 
 from desim.streams import Streams
+from desim.tensors.agreement import taken_inputs, taken_targets
 from desim.tensors.losses.base import Loss
 from desim.tensors.modules import trained
+from desim.tensors.objective import Objective
 from desim.tensors.problem import Problem
 
 #: So small that nothing overflows, however many steps are timed; the time doesn't depend on it.
@@ -32,10 +36,12 @@ class PlainSGD:
         self._loss = problem.loss or Loss.parse(problem.model.default_loss)
         self._regulariser = problem.regulariser
         self._trained = trained(self._module)
-        dtype = getattr(torch, problem.dtype)
-        data = problem.dataset.load()
-        arrays = (torch.tensor(array) for array in (data.train_x, data.train_y))
-        self._x, self._y = (a.to(dtype) if a.is_floating_point() else a for a in arrays)
+        data = problem.load()
+        x, y = (torch.tensor(array) for array in (data.train_x, data.train_y))
+        tried = copy.deepcopy(self._module)  # whose calls are not those that are timed
+        objective = Objective(tried, self._loss, problem.l2, problem.regulariser)
+        [self._x] = taken_inputs(objective, [x])
+        self._y, _ = taken_targets(objective, self._x, torch.arange(len(y)), y, y[:0])
         self._optimizer = torch.optim.SGD(
             self._trained.values(), lr=_LEARNING_RATE, weight_decay=problem.l2
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
+from desim.schema.own_code import is_own
+from desim.schema.phrases import short
 from desim.schema.registry import Member
 from desim.topologies.base import Graph
 
@@ -81,6 +83,25 @@ class Weights:
         return 1.0 - float(np.sort(abs(np.linalg.eigvals(self.matrix().toarray())))[-2])
 
 
+def _rows(key: str, given: Any, graph: Graph) -> tuple[npt.NDArray[np.float64], ...]:
+    """Weights as rows of floats: one finite number for each neighbour."""
+    if not isinstance(given, list | tuple | np.ndarray) or len(given) != graph.workers:
+        count = f"{len(given)} rows" if hasattr(given, "__len__") else short(given)
+        raise ScenarioError(
+            f"{key}: gives {count} of weights; must be one for each of {graph.workers} workers"
+        )
+    rows = tuple(map(np.asarray, given))
+    for worker, (row, degree) in enumerate(zip(rows, graph.degrees.tolist(), strict=True)):
+        if row.shape != (degree,) or row.dtype.kind not in "iuf":
+            raise ScenarioError(
+                f"{key}: gives worker {worker} weights of shape {row.shape}, {row.dtype}; must be "
+                f"one number for each of its {degree} neighbours"
+            )
+        if not np.isfinite(row.sum()):
+            raise ScenarioError(f"{key}: worker {worker}'s weights must be finite: {short(row)}")
+    return tuple(row.astype(np.float64, copy=False) for row in rows)
+
+
 def _column_sums(matrix: scipy.sparse.csr_array) -> npt.NDArray[np.float64]:
     # By columns first: scipy then adds pairwise, not 100,000 leaves of a star one after the other.
     sums: npt.NDArray[np.float64] = matrix.tocsc().sum(axis=0)
@@ -108,8 +129,9 @@ class Mixing(Member):
         """W, checked.
 
         Raises:
-            ScenarioError: a symmetric W on a directed graph; W is not what `symmetric` says; or it
-                averages nothing (a negative neighbour's weight).
+            ScenarioError: a symmetric W on a directed graph; weights that aren't one finite
+                number for each neighbour; W is not what `symmetric` says; or it averages nothing
+                (a negative neighbour's weight).
         """
         key = f"network.mixing = {self.table()}"
         if self.symmetric and graph.directed:
@@ -118,6 +140,8 @@ class Mixing(Member):
                 "'out-degree', or an undirected topology"
             )
         neighbours = self.off_diagonal(graph)
+        if is_own(self):
+            neighbours = _rows(key, neighbours, graph)
         if min(row.min() for row in neighbours) <= 0:
             raise ScenarioError(f"{key}: every neighbour's weight must be positive")
         if self.symmetric:

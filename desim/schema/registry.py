@@ -40,8 +40,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from desim.errors import ScenarioError
-from desim.schema.paths import PATHS
 from desim.schema.limits import broken
+from desim.schema.paths import PATHS
 from desim.schema.phrases import short, suggest, unit_hint
 
 AXES: dict[str, str] = {

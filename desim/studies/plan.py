@@ -11,6 +11,7 @@ from desim.clock.fleet import Fleet
 from desim.engine.wiring import site
 from desim.scenario.scenario import Scenario
 from desim.scenario.setting import Setting
+from desim.schema.own_code import named
 from desim.streams import Streams
 from desim.studies.amounts import (
     Amount,
@@ -94,6 +95,7 @@ class Plan:
     methods: tuple[MethodPlan, ...]
 
 
+@named
 def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     """Checks a scenario by building it, and tells what it amounts to.
 

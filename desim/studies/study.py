@@ -24,9 +24,10 @@ from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError, SimulationError
 from desim.scenario.scenario import Scenario, Trial, prepared
 from desim.scenario.setting import Setting
+from desim.schema.own_code import named
 from desim.streams import Streams
-from desim.studies.content import Content, Contents
 from desim.studies.amounts import check_amount, check_deadline, check_numbers
+from desim.studies.content import Content, Contents
 from desim.studies.folder import ResultsFolder, schema_of
 from desim.tensors.lazy import torch
 
@@ -46,6 +47,7 @@ class Progress:
     share: float
 
 
+@named
 def run(
     scenario: Scenario | str | Path,
     out: str | Path | None = None,
@@ -153,6 +155,7 @@ def _check_point(settings: list[Setting], *, train: bool) -> None:
         check_amount(setting, fleet)
 
 
+@named
 def simulate(
     trial: Trial,
     *,
@@ -195,6 +198,7 @@ class _Work:
         self._folder, self._number, self._shares = folder, number, shares
         self._options = options
 
+    @named
     def __call__(self, tell: Callable[[], None] | None = None) -> None:
         shares = np.memmap(self._shares, np.float64, "r+")
 

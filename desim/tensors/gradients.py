@@ -16,7 +16,6 @@ from torch.func import grad, vmap
 from desim.streams import Streams
 from desim.tensors.draws import Draws
 from desim.tensors.layers import ChainGradient, is_chain
-from desim.tensors.model_check import listening
 from desim.tensors.objective import Objective
 from desim.tensors.refs import Gradient
 from desim.tensors.samples import Indices, Sampler
@@ -90,7 +89,7 @@ class Gradients:
         if self._chain is not None:
             self._chain(models, *arguments, out)
         else:
-            with self._drawing(nodes), self._quiet():
+            with self._drawing(nodes):
                 gradients = self._gradient(self._objective.unpack(models), *arguments)
             for name, part in self._objective.unpack(out).items():
                 part.copy_(gradients[name])
@@ -105,10 +104,6 @@ class Gradients:
             return nullcontext()
         named = np.array([(node.worker, node.step) for node in nodes])
         return Draws(self._streams, named[:, 0], named[:, 1])
-
-    def _quiet(self) -> AbstractContextManager[object]:
-        """In which torch doesn't repeat what the check of the module has found."""
-        return listening() if self._objective.unbatched else nullcontext()
 
     def _samples(self, chosen: Indices) -> Tensor:
         """The inputs of these samples, (workers, samples, ...)."""

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from desim.streams import Streams
 from desim.tensors.combinations import Combinations
-from desim.tensors.compressors.base import Compressor
+from desim.tensors.compressors.base import Compressor, whole_bits
 from desim.tensors.draws import Draws
 from desim.tensors.gradients import Gradients
-from desim.tensors.maps import Maps, Uniforms, refuse_nonfinite
+from desim.tensors.maps import Maps, Results, Uniforms, refuse_nonfinite
 from desim.tensors.problem import Task
 from desim.tensors.refs import Combination, Draw, Gradient, Map, Node
 from desim.tensors.samples import Sampler
@@ -27,7 +27,7 @@ def _content_bits(
         uniform = torch.empty_like(row)[None]
         uniforms.fill(uniform, uniforms.keys([draw]))
         uniform = uniform[0]
-    return compressor.content_bits(row, uniform)
+    return whole_bits(compressor, compressor.content_bits(row, uniform))
 
 
 class BatchedKernels:
@@ -74,7 +74,8 @@ class OneByOneKernels:
 
     def __init__(self, store: Store, task: Task, sampler: Sampler, streams: Streams) -> None:
         self.store, self._task, self._sampler = store, task, sampler
-        self._uniforms, self._streams = Uniforms(streams, store.data.dtype), streams
+        self._uniforms, self._results = Uniforms(streams, store.data.dtype), Results()
+        self._streams = streams
 
     def combinations(self, nodes: Sequence[Combination]) -> None:
         """A sum over the sources."""
@@ -92,7 +93,9 @@ class OneByOneKernels:
             uniform = torch.empty_like(inputs[0]) if node.function.random else None
             if uniform is not None:
                 self._uniforms.fill(uniform, self._uniforms.keys([node.draw]))
-            self._set(node, node.function(*inputs, uniform=uniform)[0])
+            result = node.function(*inputs, uniform=uniform)
+            self._results.check(node.function, inputs[0], result)
+            self._set(node, result[0])
 
     def gradients(self, nodes: Sequence[Gradient]) -> None:
         """Reverse-mode differentiation of one worker's loss."""

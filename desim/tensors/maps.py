@@ -8,9 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from desim.errors import NonFiniteError
+from desim.errors import NonFiniteError, ScenarioError
+from desim.schema.own_code import name_of
 from desim.streams import Streams
-from desim.tensors.compressors.base import first_nonfinite
+from desim.tensors.compressors.base import Compressor, first_nonfinite
 from desim.tensors.refs import Draw, Map, RowFunction
 from desim.tensors.store import Index, Store, part
 
@@ -73,7 +74,7 @@ class Maps:
     """
 
     def __init__(self, store: Store, uniforms: Uniforms) -> None:
-        self._store, self._uniforms = store, uniforms
+        self._store, self._uniforms, self._results = store, uniforms, Results()
 
     def __call__(self, nodes: Sequence[Map]) -> None:
         """Gives every node its row."""
@@ -110,10 +111,55 @@ class Maps:
         if keys is not None:
             self._uniforms.fill(out, keys)
         result = function(*inputs, uniform=uniform)
+        self._results.check(function, out, result)
         if result.data_ptr() != out.data_ptr():
             out.copy_(result)
         if not isinstance(target, slice):
             data.index_copy_(0, target, out)
+
+
+class Results:
+    """What functions of rows give is one row for each; a compressor's first one is finite, too."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, Compressor] = {}
+
+    def check(self, function: RowFunction, rows: Tensor, result: object) -> None:
+        """Looks at a result.
+
+        Args:
+            function: of rows.
+            rows: of the shape and type that the result must have.
+            result: what it gave.
+
+        Raises:
+            ScenarioError: it has another shape or type, or isn't finite.
+        """
+        if (
+            not isinstance(result, Tensor)
+            or result.shape != rows.shape
+            or result.dtype != rows.dtype
+        ):
+            what = type(result).__name__
+            if isinstance(result, Tensor):
+                what = f"shape {tuple(result.shape)}, {result.dtype}"
+            raise ScenarioError(
+                f"{_key(function)} gives {what} for rows of shape {tuple(rows.shape)}, "
+                f"{rows.dtype}; must have their shape and type"
+            )
+        if id(function) in self._seen or not isinstance(function, Compressor):
+            return
+        self._seen[id(function)] = function  # held, so that its id stays its own
+        if function.refuses_nonfinite and first_nonfinite(result.flatten()) is not None:
+            raise ScenarioError(
+                f"{_key(function)} makes finite numbers into ones that aren't; must be finite"
+            )
+
+
+def _key(function: RowFunction) -> str:
+    if isinstance(function, Compressor):
+        return f"compressor = {function.table()}:"
+    return f"map: {name_of(getattr(function, 'function', function))}"
 
 
 def refuse_nonfinite(

@@ -1,9 +1,6 @@
 """Tries a module on two samples before it is trained: its gradient must be that of autograd."""
 
-import re
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import NoReturn, TypeVar
 
@@ -13,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from desim.errors import ModelError
+from desim.schema.own_code import reason
 from desim.streams import Streams
 from desim.tensors.draws import Draws
 from desim.tensors.modules import buffers, described, trained
@@ -31,15 +29,11 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 
 _LOSS = "the loss"
 
-#: torch's word for an operator that vmap loops over.
-_UNBATCHED = re.compile("not yet implemented the batching rule for (?:aten::)?([^ ]+?)[.] ")
-
 
 def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
     """Tries the module on the first two samples, and takes the gradients of two workers at once.
 
-    Sets `draws` and `unbatched` of the objective; the module and torch's generators stay as they
-    were.
+    Sets `objective.draws`, and leaves the module and torch's generators as they were.
 
     Raises:
         ModelError: the module doesn't work, mixes the samples of a batch, changes or draws numbers,
@@ -47,30 +41,9 @@ def check(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
     """
     _refuse_batch_statistics(objective.module)
     devices = [inputs.device] if inputs.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), listening() as unbatched:
+    with torch.random.fork_rng(devices=devices):
         objective.draws = _try_forward(objective, inputs[_SAMPLES[0] % len(inputs)])
         _try_gradients(objective, inputs, targets)
-    objective.unbatched = frozenset(unbatched)
-
-
-@contextmanager
-def listening() -> Iterator[set[str]]:
-    """Gathers the operators that torch warns of, as vmap has no rule to batch them.
-
-    Other warnings are passed on.
-    """
-    found: set[str] = set()
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        yield found
-    for warning in told:
-        operator = _UNBATCHED.search(str(warning.message))
-        if operator:
-            found.add(operator[1])
-        else:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
 
 
 def _refuse_batch_statistics(module: nn.Module) -> None:
@@ -89,8 +62,8 @@ def _try_forward(objective: Objective, inputs: Tensor) -> bool:
     """Two forward passes as in training, and two as in an evaluation; whether the first draw."""
     module = objective.module
     where = described("", module)
-    parameters = {name: p.detach() for name, p in trained(module).items()}
-    before = buffers(module)
+    parameters = {name: p.detach().clone() for name, p in trained(module).items()}
+    before, given = buffers(module), inputs.clone()
     modes = []
 
     def trains() -> object:
@@ -103,7 +76,7 @@ def _try_forward(objective: Objective, inputs: Tensor) -> bool:
 
     shape = tuple(inputs.shape)
     for forward, advice in (
-        (trains, "use layers that draw nothing, or dropout"),
+        (trains, "desim draws for dropout only (and bernoulli), by worker and step"),
         (evaluates, "draw in training only: F.dropout(x, p, self.training)"),
     ):
         pair = []
@@ -114,13 +87,17 @@ def _try_forward(objective: Objective, inputs: Tensor) -> bool:
             )
             if not isinstance(outputs, Tensor):
                 _refuse(
-                    f"{where} returns {type(outputs).__name__}; must return one tensor: wrap it in "
-                    "a module whose forward picks that"
+                    f"{where} gives a {type(outputs).__name__} in training; must be a tensor: wrap "
+                    "it in a module whose forward returns the outputs alone"
                 )
             pair.append(outputs)
         _compare_buffers(module, before)
+        _compare_others(objective, parameters, inputs, given)
         if not _same(*pair):
-            _refuse(f"{where} gives other outputs when it is called again: it draws; {advice}")
+            _refuse(
+                f"{_first_to_differ(module, forward)} gives other outputs when it is called again: "
+                f"it draws random numbers, or counts its calls; {advice}"
+            )
     return modes[0].calls > 0
 
 
@@ -134,6 +111,18 @@ def _compare_buffers(module: nn.Module, before: dict[str, Tensor]) -> None:
                 f"{name.rpartition('.')[2]} when it is called: state that workers don't share; "
                 "freeze the layer by its .eval(), or use one without"
             )
+
+
+def _compare_others(
+    objective: Objective, parameters: dict[str, Tensor], inputs: Tensor, given: Tensor
+) -> None:
+    where = described("", objective.module)
+    if not torch.equal(inputs, given):
+        _refuse(f"{where} changes its inputs in place; must leave the data as they are: x.clone()")
+    own = objective.unpack(objective.pack())
+    for name, value in parameters.items():
+        if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(own[name])):
+            _refuse(f"{where} changes its parameter {name} when it is called (max_norm?)")
 
 
 def _try_gradients(objective: Objective, inputs: Tensor, targets: Tensor) -> None:
@@ -186,13 +175,19 @@ def _one_by_one(
             _fill(own, objective.unpack(rows[worker]))
             with Draws(Streams(0), worker, 0):
                 outputs = objective.module(inputs[chosen])
+                if not outputs.requires_grad:
+                    where = described("", objective.module)
+                    _refuse(
+                        f"{where}'s outputs don't depend on what is trained (detach(), no_grad(), "
+                        "or only frozen parameters in use)"
+                    )
                 value = objective.loss(outputs, targets[chosen]).mean()
                 batch = torch.tensor(2.0, dtype=dtype, device=device)
                 value = value + objective.regulariser(dict(own), batch)
             gradients = torch.autograd.grad(value, list(own.values()), allow_unused=True)
             found.append(
                 [
-                    torch.zeros_like(p) if g is None else g
+                    torch.zeros_like(p) if g is None else g.to_dense()
                     for p, g in zip(own.values(), gradients, strict=True)
                 ]
             )
@@ -215,18 +210,23 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def _equal(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> bool:
     """Whether gradients agree up to rounding, which is that of the largest numbers."""
-    largest = max((float(g.abs().max()) for g in expected.values() if g.numel()), default=0.0)
+    largest = max(map(_largest, expected.values()), default=0.0)
     return all(
         torch.allclose(
             found[name],
             gradient,
             rtol=0,
-            atol=tolerance * (float(gradient.abs().max()) + tolerance * largest),
+            atol=tolerance * (_largest(gradient) + tolerance * largest),
             equal_nan=True,
         )
         for name, gradient in expected.items()
-        if gradient.numel()
     )
+
+
+def _largest(numbers: Tensor) -> float:
+    """The largest finite magnitude, 0 if there is none."""
+    finite = numbers[numbers.isfinite()].abs()
+    return float(finite.max()) if finite.numel() else 0.0
 
 
 def _located(module: nn.Module, call: Callable[[], _T], refusal: Callable[[str, str], str]) -> _T:
@@ -237,8 +237,12 @@ def _located(module: nn.Module, call: Callable[[], _T], refusal: Callable[[str, 
     """
     try:
         return call()
+    except ModelError:
+        raise
     except Exception as error:
-        why = " ".join(str(error).split())[:200] or type(error).__name__
+        why = reason(error)
+        if "data-dependent control flow" in why:
+            why = "data-dependent control flow (.item(), a branch on numbers): use torch.where"
         at = _entered(module, call)
         if at == _LOSS:
             raise ModelError(
@@ -267,6 +271,32 @@ def _entered(module: nn.Module, call: Callable[[], object]) -> str:
         for hook in hooks:
             hook.remove()
     return described("", module)
+
+
+def _first_to_differ(module: nn.Module, forward: Callable[[], object]) -> str:
+    """The first layer to end with another output when the forward pass is made again."""
+    seen: list[list[tuple[str, Tensor]]] = [[], []]
+
+    def keep(calls: list[tuple[str, Tensor]], text: str) -> Callable[..., None]:
+        def hook(_layer: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                calls.append((text, output.detach().clone()))
+
+        return hook
+
+    for seed, calls in enumerate(seen):
+        torch.manual_seed(seed)
+        hooks = [
+            layer.register_forward_hook(keep(calls, described(name, layer)))
+            for name, layer in module.named_modules()
+        ]
+        try:
+            forward()
+        finally:
+            for hook in hooks:
+                hook.remove()
+    differ = (text for (text, a), (_, b) in zip(*seen, strict=False) if not _same(a, b))
+    return next(differ, described("", module))
 
 
 def _refuse(text: str) -> NoReturn:

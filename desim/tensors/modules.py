@@ -41,6 +41,8 @@ def admitted(module: object, dtype: torch.dtype) -> nn.Module:
         refused = _wrapped(layer)
         if refused:
             raise ModelError(f"problem.model: {described(name, layer)} {refused}")
+        if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+            layer.sparse = False  # the same gradient, as the rows of a store hold it
     _refuse_hooks(module)
     _check_types(module, dtype)
     parameters = list(module.parameters())
@@ -82,9 +84,9 @@ def copied(module: nn.Module) -> nn.Module:
 
 def _refuse_hooks(module: nn.Module) -> None:
     for name, parameter in module.named_parameters():
-        if parameter._backward_hooks:
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             raise ModelError(
-                f"problem.model: {name} has hooks on its gradient (register_hook), which a worker "
+                f"problem.model: {name} has hooks on its gradient, which a worker "
                 "doesn't run; must have none: mask or scale what forward computes instead"
             )
 
@@ -141,10 +143,18 @@ def _check_types(module: nn.Module, dtype: torch.dtype) -> None:
 
 def _check_memory(module: nn.Module) -> None:
     """Refuses trained parameters that share memory without being one: each would go its own way."""
+    for name, p in module.named_parameters():
+        if p.is_meta:
+            raise ModelError(f"problem.model: {name} has no numbers (device meta); must have some")
+        if any(size > 1 and not step for size, step in zip(p.shape, p.stride(), strict=True)):
+            raise ModelError(
+                f"problem.model: the numbers of {name} share their memory (expand); must have "
+                "memory of their own: .clone()"
+            )
     ranges = sorted(
         (p.untyped_storage().data_ptr(), p.storage_offset(), p.storage_offset() + p.numel(), name)
         for name, p in trained(module).items()
-        if p.numel()
+        if p.numel() and p.is_contiguous()
     )
     for (storage, _, stop, name), (other, start, _, second) in pairwise(ranges):
         if storage == other and start < stop:

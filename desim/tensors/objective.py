@@ -31,7 +31,6 @@ class Objective:
         shapes: the trained parameters' shapes by name, in the order in which they fill a row.
         parameters: their total number.
         draws: whether its gradient draws random numbers (dropout); see `desim.tensors.draws`.
-        unbatched: operators that torch.func.vmap computes for one worker after another.
     """
 
     def __init__(
@@ -41,15 +40,17 @@ class Objective:
         self._l2, self._regulariser = l2, regulariser
         self.shapes = {name: p.shape for name, p in trained(module).items()}
         self.parameters = sum(shape.numel() for shape in self.shapes.values())
-        self.draws, self.unbatched = False, frozenset[str]()
-        # Where each trained parameter stands, which may be in several layers. torch's own
-        # tie_weights leaves the swapped tensors behind in a layer that a module has twice.
+        self.draws = False
+        # The further names of parameters that stand in several layers. torch's own tie_weights
+        # leaves the swapped tensors behind in a layer that a module has twice.
         names = {id(p): name for name, p in trained(module).items()}
-        self._places = [
-            (f"{layer_name}.{own}".removeprefix("."), names[id(p)])
+        places = [
+            (f"{layer_name}.{own}".removeprefix("."), p)
             for layer_name, layer in module.named_modules()
             for own, p in layer.named_parameters(recurse=False, remove_duplicate=False)
-            if id(p) in names
+        ]
+        self._tied = [
+            (place, names[id(p)]) for place, p in places if id(p) in names and names[id(p)] != place
         ]
         self._training = [layer for layer in module.modules() if layer.training]
 
@@ -108,7 +109,7 @@ class Objective:
 
     def run(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         """The module's outputs at these parameters, in the state in which it was handed over."""
-        placed = {place: parameters[name] for place, name in self._places}
+        placed = parameters | {place: parameters[name] for place, name in self._tied}
         result: Tensor = functional_call(self.module, placed, (inputs,), tie_weights=False)
         return result
 

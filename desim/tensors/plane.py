@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
+from desim.errors import ScenarioError
+from desim.schema.phrases import short
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Draw, Node, Plain, Ref
@@ -120,6 +122,11 @@ class Sized:
         known = self._known.get(compressor)
         if known is None:
             fitted = compressor.fitted(self._layers)
+            if not isinstance(fitted, Compressor):
+                raise ScenarioError(
+                    f"compressor = {compressor.table()}: `fitted` gives {short(fitted)}; must be a "
+                    "compressor"
+                )
             known = self._known[compressor] = fitted, fitted.sent_bits(self._parameters)
         return known
 

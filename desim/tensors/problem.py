@@ -11,13 +11,15 @@ import numpy.typing as npt
 from pydantic import Field
 
 from desim.errors import ScenarioError
+from desim.schema.own_code import name_of
+from desim.schema.phrases import short
 from desim.schema.registry import Table
 from desim.streams import Streams
-from desim.tensors.datasets.base import Data, Dataset
+from desim.tensors.datasets.base import Data, Dataset, GivenDataset, Shape
 from desim.tensors.lazy import nn, torch
 from desim.tensors.losses.base import Loss
 from desim.tensors.models.base import Model
-from desim.tensors.partitions.base import Partition
+from desim.tensors.partitions.base import Partition, checked
 from desim.tensors.partitions.iid import IID
 from desim.tensors.samples import Sampling
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
     from desim.tensors.cost import Cost
     from desim.tensors.objective import Objective
+
+
+#: Whole numbers beyond this are no classes to be counted.
+_MOST_CLASSES = 1 << 16
 
 
 class Problem(Table):
@@ -66,6 +72,32 @@ class Problem(Table):
             torch.manual_seed(int(streams.words("initial model", 0, 0, 0)[0] >> np.uint64(1)))
             built = self.model.build(self.dataset.shape())
         return admitted(built, getattr(torch, self.dtype))
+
+    def load(self) -> Data:
+        """The data.
+
+        Raises:
+            ScenarioError: it can't be had, or isn't what the data set says of itself.
+        """
+        data: Any = self.dataset.load()
+        shape: Any = self.dataset.shape()
+        name = name_of(self.dataset)
+        if not isinstance(data, Data):
+            raise ScenarioError(f"problem.dataset: {name}.load gives {short(data)}; must be Data")
+        if not isinstance(shape, Shape):
+            raise ScenarioError(
+                f"problem.dataset: {name}.shape gives {short(shape)}; must be Shape"
+            )
+        if not isinstance(self.dataset, GivenDataset):  # whose arrays are checked when given
+            data.check()
+        data.refuse_beyond(self.dtype)
+        found = data.train_x.shape[1:]
+        if len(data.train_x) and found != tuple(shape.inputs):
+            raise ScenarioError(
+                f"problem.dataset: {name}.shape says inputs of {tuple(shape.inputs)}, and load "
+                f"gives {found}; must be the same"
+            )
+        return data
 
     def parameters(self, streams: Streams) -> int:
         """How many numbers of the model are trained, without loading the data."""
@@ -115,7 +147,9 @@ class Problem(Table):
                 f"{(wanted or 1) * workers:,} training samples, the data set has {available:,}; at "
                 f"most {available // workers} per worker, or {available // (wanted or 1)} workers"
             )
-        return self.partition.assign(data.train_y, workers, wanted, streams.generator("partition"))
+        random = streams.generator("partition")
+        assigned = self.partition.assign(data.train_y, workers, wanted, random)
+        return checked(self.partition, assigned, available, workers)
 
     def shards(self, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:
         """Which samples each worker holds, after a check that model, loss and data go together.
@@ -123,7 +157,7 @@ class Problem(Table):
         Raises:
             ScenarioError, ModelError: as for `task`.
         """
-        data = self.dataset.load()
+        data = self.load()
         if self._goes_with(data):
             return self.assign(data, workers, streams)
         return self.task(workers, streams, torch.device("cpu")).shards
@@ -136,51 +170,51 @@ class Problem(Table):
         if self.model.default_loss != "cross-entropy" or data.names:
             return False
         x, y = data.train_x, data.train_y
-        if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
-            return False
-        classes = y.dtype == np.int64 and y.ndim == 1 and len(y) > 0
-        fits = x.dtype.kind == "f" and x.shape == (len(y), *shape.inputs)
-        return bool(classes and fits and y.min() >= 0 and y.max() < shape.outputs)
+        classes = y.dtype == np.int64 and y.ndim == 1 and len(y) > 0 and shape.outputs > 1
+        labels = np.concatenate([y, data.test_y]) if classes else y
+        return bool(
+            x.dtype.kind == "f" and classes and labels.min() >= 0 and labels.max() < shape.outputs
+        )
 
     def task(self, workers: int, streams: Streams, device: torch.device) -> Task:
         """The problem on a device.
 
         Raises:
-            ScenarioError: too few samples, or names of classes.
-            ModelError: the model can't be trained, or not by many workers at once.
+            ScenarioError: too few samples, or names of classes; or data and loss don't go with
+                each other or with the model's outputs.
+            ModelError: the model doesn't take the data, or can't be trained by many workers at
+                once.
         """
+        from desim.tensors.agreement import check_regulariser, taken_inputs, taken_targets
         from desim.tensors.model_check import check
         from desim.tensors.objective import Objective
 
-        data = self.dataset.load()
+        data = self.load()
         shards = self.assign(data, workers, streams)
-        dtype = getattr(torch, self.dtype)
-        loss = self.loss or Loss.parse(self.model.default_loss)
-        objective = Objective(self.module(streams).to(device), loss, self.l2, self.regulariser)
-
-        def tensor(array: npt.NDArray[Any]) -> Tensor:
-            number = torch.from_numpy(np.ascontiguousarray(array)).to(device)
-            return number.to(dtype) if number.is_floating_point() else number
-
-        # Only what somebody holds, so that the training loss is over the workers' own data.
-        held = np.concatenate(shards)
         if data.names and int(data.train_y.max()) >= len(data.names):
             raise ScenarioError(
                 f"problem.dataset: has {len(data.names)} names of classes and a label "
                 f"{int(data.train_y.max())}; must have a name for each, or none"
             )
+        dtype = getattr(torch, self.dtype)
+        loss = self.loss or Loss.parse(self.model.default_loss)
+        objective = Objective(self.module(streams).to(device), loss, self.l2, self.regulariser)
+
+        def tensor(array: npt.NDArray[Any]) -> Tensor:
+            number = torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)
+            return number.to(dtype) if number.is_floating_point() else number
+
+        # Only what somebody holds, so that the training loss is over the workers' own data.
+        held = np.concatenate(shards)
         places = np.split(np.arange(len(held)), np.cumsum([len(s) for s in shards])[:-1])
-        task = Task(
-            objective,
-            places,
-            tensor(data.train_x[held]),
-            tensor(data.train_y[held]),
-            tensor(data.test_x),
-            tensor(data.test_y),
-            data.names,
+        if self.regulariser is not None:
+            check_regulariser(objective, self.regulariser)
+        train_x, test_x = taken_inputs(objective, [tensor(data.train_x[held]), tensor(data.test_x)])
+        train_y, test_y = taken_targets(
+            objective, train_x, tensor(held), tensor(data.train_y), tensor(data.test_y)
         )
-        check(objective, task.train_x[:2], task.train_y[:2])
-        return task
+        check(objective, train_x[:2], train_y[:2])
+        return Task(objective, places, train_x, train_y, test_x, test_y, data.names)
 
 
 @dataclass(frozen=True)
@@ -211,4 +245,6 @@ class Task:
             return None
         labels = self.train_y.cpu().numpy()
         classes = int(labels.max()) + 1
+        if labels.min() < 0 or classes > _MOST_CLASSES:
+            return None
         return np.array([np.bincount(labels[s], minlength=classes) for s in self.shards], np.int64)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
+from desim.schema.own_code import is_own
+from desim.schema.phrases import short
 from desim.schema.registry import Member
 
 if TYPE_CHECKING:
@@ -92,13 +94,14 @@ class Topology(Member):
         """A connected graph; strongly connected where `draw` gives a directed one.
 
         Raises:
-            ScenarioError: too many links, or none of `attempts` graphs was connected.
+            ScenarioError: too many links; or none of `attempts` graphs was connected; or `draw` gives
+                no graph on these nodes, or one with self loops.
         """
         self.check_links(workers)
         import networkx as nx
 
-        for _ in range(self.attempts):
-            graph = self.draw(workers, random)
+        for _ in range(max(1, self.attempts)):
+            graph = self._drawn(workers, random) if is_own(self) else self.draw(workers, random)
             if graph.is_directed():
                 if nx.is_strongly_connected(graph):
                     return Graph(_rows(graph.pred, workers), _rows(graph.succ, workers))
@@ -115,6 +118,27 @@ class Topology(Member):
             f"{' in the last one' if self.attempts > 1 else ''}); every worker must be reachable"
             f"{' from every other' if strongly else ''}: add edges"
         )
+
+    def _drawn(self, workers: int, random: np.random.Generator) -> nx.Graph:
+        """A graph, checked: without self loops, on the workers' numbers."""
+        import networkx as nx
+
+        graph: Any = self.draw(workers, random)
+        key = f"network.topology = {self.table()}"
+        if not isinstance(graph, nx.Graph):
+            raise ScenarioError(f"{key}: draws {short(graph)}; must be a networkx Graph or DiGraph")
+        strange = [node for node in graph if node not in range(workers)]
+        if strange or len(graph) != workers:
+            which = f", {short(strange[0])} among them" if strange else ""
+            raise ScenarioError(
+                f"{key}: draws {len(graph)} nodes{which}; must be those from 0 to {workers - 1}"
+            )
+        for node in nx.nodes_with_selfloops(graph):
+            raise ScenarioError(
+                f"{key}: links worker {node} with itself; must have no self loops, every worker "
+                "has its own model anyway"
+            )
+        return graph
 
 
 def _rows(adjacent: Mapping[int, Iterable[int]], workers: int) -> tuple[npt.NDArray[np.int64], ...]:

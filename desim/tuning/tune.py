@@ -17,6 +17,7 @@ import tomli_w
 
 from desim.errors import ScenarioError
 from desim.scenario.scenario import Scenario, Trial
+from desim.schema.own_code import named
 from desim.studies.content import Contents
 from desim.studies.folder import ResultsFolder, schema_of
 from desim.studies.study import (
@@ -79,6 +80,7 @@ class Tuning:
     folder: Path
 
 
+@named
 def tune(
     scenario: Scenario | str | Path,
     out: str | Path | None = None,

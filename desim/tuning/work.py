@@ -9,6 +9,7 @@ import numpy as np
 from desim.engine.outcome import Outcome
 from desim.errors import DesimError, NonFiniteError
 from desim.scenario.scenario import Trial
+from desim.schema.own_code import named
 from desim.studies.content import Content
 from desim.studies.folder import ResultsFolder
 from desim.studies.study import simulate, torch_threads
@@ -39,6 +40,7 @@ class TuningWork:
         self._contents = [content for _, content in trials]
         self._start, self._shares = start, shares
 
+    @named
     def __call__(self, tell: Callable[[], None] | None = None) -> None:
         """Runs the trials on one clock where that is possible."""
         shares = np.memmap(self._shares, np.float64, "r+")

@@ -317,12 +317,15 @@ def test_a_process_that_is_killed(desim: Call) -> None:
     assert complaint.startswith("--jobs = 2: a trial was killed from outside")
 
 
-def test_a_mistake_in_ones_own_class_keeps_its_traceback(desim: Call) -> None:
-    # A bug is no bad input: its author wants to see the line.
+def test_a_mistake_in_ones_own_class_is_told_with_its_line(desim: Call) -> None:
     step = {"kind": "constant", "alpha": 0.5}
     fails = {"kind": "my_methods:Fails", "label": "QT", "step_size": step}
     write(Path("tiny.toml"), {"algorithms.1": fails})
-    with pytest.raises(RuntimeError, match="a mistake of the user's"):
-        desim("run", "tiny.toml", "--out", "results", "--jobs", 1)
+    complaint = desim("run", "tiny.toml", "--out", "results", "--jobs", 1).complaint
+    line = SOURCE[: SOURCE.index("a mistake of the user's")].count("\n") + 1
+    assert complaint == (
+        "Fails.worker failed: RuntimeError: a mistake of the user's, "
+        f"{Path('my_methods.py').resolve()}:{line}"
+    )
     assert Path("results/trials/DSGD-seed0/manifest.json").is_file()
     assert not Path("results/trials/QT-seed0/manifest.json").exists()

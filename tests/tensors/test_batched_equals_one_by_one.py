@@ -60,6 +60,13 @@ class Skip(nn.Module):
         return self.outer(torch.sigmoid(self.norm(self.inner(x)))) + self.direct(x)
 
 
+class Dropping(Skip):
+    """With dropout, whose masks are named by worker and step."""
+
+    def forward(self, x):
+        return super().forward(nn.functional.dropout(x, 0.3, self.training))
+
+
 def problem(model=None, **changes):
     fields = {
         "dataset": "digits",
@@ -116,10 +123,11 @@ def test_ridge_and_both_kinds_of_sampling_give_the_oracles_models(method, sampli
     assert_equal(method, problem(sampling=sampling, l2=0.05))
 
 
-@pytest.mark.parametrize("method", [Q_DSGD | NEIGHBOURS, ASYNC], ids=lambda m: m["kind"])
-def test_a_module_that_is_no_chain_gives_the_oracles_models(method):
-    assert not is_chain(Skip(), 1)
-    assert_equal(method, problem(Skip), stop={"rounds": 30})
+@pytest.mark.parametrize("module", [Skip, Dropping])
+@pytest.mark.parametrize("method", [QUANTIMED | NEIGHBOURS, ASYNC], ids=lambda m: m["kind"])
+def test_a_module_that_is_no_chain_gives_the_oracles_models(method, module):
+    assert not is_chain(module(), 1)
+    assert_equal(method, problem(module), stop={"rounds": 30})
 
 
 def test_a_regulariser_that_depends_on_the_batch_gives_the_oracles_models():

@@ -40,6 +40,83 @@ def test_the_gradient_is_that_of_the_weighted_sum(loss):
     assert torch.equal(outputs, before)
 
 
+def forms():
+    """Losses with the outputs and the targets in each form that they take."""
+    generator = torch.Generator().manual_seed(1)
+
+    def floats(*shape):
+        return torch.randn(*shape, generator=generator).double()
+
+    def whole(below, *shape):
+        return torch.randint(0, below, shape, generator=generator)
+
+    yes = whole(2, 8, 6).double()
+    images, of_pixels = floats(8, 4, 3, 2), whole(4, 8, 3, 2)
+    return {
+        "classes": (CrossEntropy(), floats(8, 6), whole(6, 8)),
+        "probabilities": (CrossEntropy(), floats(8, 6), floats(8, 6).softmax(1)),
+        "pixels": (CrossEntropy(), images, of_pixels),
+        "pixels' probabilities": (CrossEntropy(), images, floats(8, 4, 3, 2).softmax(1)),
+        "bce classes": (BinaryCrossEntropy(), floats(8, 6), whole(6, 8)),
+        "bce labels": (BinaryCrossEntropy(), floats(8, 6), yes),
+        "bce shares": (BinaryCrossEntropy(), floats(8, 6), floats(8, 6).sigmoid()),
+        "bce pixels": (BinaryCrossEntropy(), images, floats(8, 4, 3, 2).sigmoid()),
+        "logistic": (Logistic(), floats(8), whole(2, 8)),
+        "logistic shares": (Logistic(), floats(8), floats(8).sigmoid()),
+        "logistic column": (Logistic(), floats(8, 1), whole(2, 8, 1)),
+        "squares": (HalfSquared(), floats(8, 6), floats(8, 6)),
+        "squares of pixels": (HalfSquared(), images, floats(8, 4, 3, 2)),
+    }
+
+
+@pytest.mark.parametrize("form", forms())
+def test_every_form_of_targets_has_its_gradient_alone_and_for_many_workers(form):
+    loss, outputs, targets = forms()[form]
+    assert torch.equal(loss.prepared(targets, outputs), targets)
+    weights = torch.linspace(0.1, 1, 8).double()
+    leaf = outputs.clone().requires_grad_()
+    losses = loss(leaf, targets)
+    assert losses.shape == (8,)
+    (losses * weights).sum().backward()
+    torch.testing.assert_close(loss.gradient(outputs, targets, weights), leaf.grad)
+
+    def total(outputs, targets, weights):
+        return (loss(outputs, targets) * weights).sum()
+
+    def pairs(x):
+        return x.unflatten(0, (2, 4))
+
+    batched = torch.func.vmap(torch.func.grad(total))(*map(pairs, (outputs, targets, weights)))
+    torch.testing.assert_close(batched.flatten(0, 1), leaf.grad)
+    correct = loss.correct(outputs, targets)
+    assert correct is None or correct.shape == (8,)
+
+
+def test_classes_are_the_same_as_their_rows_of_one():
+    outputs, classes = torch.randn(8, 6).double(), torch.arange(8) % 6
+    one_hot = torch.eye(6).double()[classes]
+    for loss in (CrossEntropy(), BinaryCrossEntropy()):
+        torch.testing.assert_close(loss(outputs, classes), loss(outputs, one_hot))
+    found = (CrossEntropy().correct(outputs, targets) for targets in (classes, one_hot))
+    assert torch.equal(*found)
+
+
+def test_labels_are_right_when_all_are_and_pixels_by_their_share():
+    outputs = torch.tensor([[1.0, -1, 2], [1, -1, -2]])
+    labels = torch.tensor([[1.0, 0, 1], [1, 0, 1]])
+    assert BinaryCrossEntropy().correct(outputs, labels).tolist() == [True, False]
+    pixels = torch.stack([torch.ones(1, 4), torch.zeros(1, 4)], 1)  # class 0 everywhere
+    right = CrossEntropy().correct(pixels, torch.tensor([[0, 1, 1, 1]]))
+    assert right.tolist() == [0.25]
+
+
+def test_multi_label_cross_entropy_by_hand():
+    # Probabilities 1/2, 2/3 and 1/4; the first two apply.
+    outputs = torch.tensor([[0.0, log(2), -log(3)]]).double()
+    losses = BinaryCrossEntropy()(outputs, torch.tensor([[1.0, 1, 0]]).double())
+    assert losses.tolist() == pytest.approx([log(2) - log(2 / 3) - log(3 / 4)])
+
+
 @pytest.mark.parametrize("loss", examples("losses"), ids=label)
 def test_a_samples_loss_does_not_depend_on_the_others(loss):
     outputs, targets, _ = batch(loss)

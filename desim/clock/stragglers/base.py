@@ -12,7 +12,9 @@ from abc import abstractmethod
 from array import array
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from math import inf
+from sys import float_info
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
@@ -20,6 +22,8 @@ import numpy.typing as npt
 
 from desim.errors import ScenarioError, SimulationError
 from desim.schema.limits import LARGEST, SMALLEST
+from desim.schema.own_code import is_own
+from desim.schema.phrases import short
 from desim.schema.registry import Member
 from desim.streams import Streams
 
@@ -30,6 +34,7 @@ _BLOCK = 64
 
 #: A speed that changes more often between two looks at it would take a second for each of them.
 MOST_CHANGES = 1_000_000
+_LARGEST = float_info.max
 
 
 class Speed(Protocol):
@@ -148,6 +153,83 @@ class Law(PerStep):
         """P(1/V <= x) at positive x, same shape: what the draws are tested against."""
 
 
+def refuse_speeds(law: PerStep, speeds: object) -> None:
+    """Raises ScenarioError where speeds aren't one positive finite number for each step."""
+    given = np.asarray(speeds) if isinstance(speeds, np.ndarray) else np.zeros(0)
+    right = given.shape == (_BLOCK,) and given.dtype.kind in "iuf"
+    if not right:
+        raise ScenarioError(
+            f"stragglers = {law.table()}: gives {short(speeds)} as speeds; must be an array of "
+            f"shape ({_BLOCK},), a number for each of so many steps"
+        )
+    wrong = given[~((given > 0) & (given < inf))]
+    if len(wrong):
+        raise ScenarioError(
+            f"stragglers = {law.table()}: gives a speed of {wrong[0]}; must be positive and finite"
+        )
+
+
+class CheckedSpeed:
+    """A speed of the user's own, whose answers are looked at.
+
+    Args:
+        model: whose speed it is.
+        speed: the speed.
+    """
+
+    def __init__(self, model: StragglerModel, speed: Speed) -> None:
+        self._model, self._speed = model, speed
+
+    def duration_s(self, step: int, start_s: float, work_s: float) -> float:
+        """What the speed says, 0 or more; inf where the work is never done."""
+        return self._checked("duration_s", self._speed.duration_s(step, start_s, work_s), inf)
+
+    def work_s(self, step: int, start_s: float, duration_s: float) -> float:
+        """What the speed says, 0 or more and finite."""
+        return self._checked("work_s", self._speed.work_s(step, start_s, duration_s), _LARGEST)
+
+    def _checked(self, name: str, given: object, most: float) -> float:
+        if isinstance(given, int | float | np.number) and 0 <= given <= most:
+            return float(given)
+        raise ScenarioError(
+            f"stragglers = {self._model.table()}: {name} gives {short(given)}; must be 0 or more"
+            f"{'' if most == inf else ' and finite'}"
+        )
+
+
+def speed_of(model: StragglerModel, streams: Streams, worker: int) -> Speed:
+    """A worker's speed; one of a class of the user's own with its answers checked.
+
+    Raises:
+        ScenarioError: the model gives something else.
+    """
+    speed = model.speed(streams, worker)
+    if isinstance(speed, SpeedPerStep) or not is_own(model):
+        return speed
+    if not (hasattr(speed, "duration_s") and hasattr(speed, "work_s")):
+        raise ScenarioError(
+            f"stragglers = {model.table()}: `speed` gives {short(speed)}; must have duration_s and "
+            "work_s, as desim.Speed has"
+        )
+    if isinstance(speed, SpeedInTime):
+        speed.check(model)
+    return CheckedSpeed(model, speed)
+
+
+def checked_mean(model: StragglerModel, name: str, mean: object) -> float:
+    """A mean that a model gives.
+
+    Raises:
+        ScenarioError: it is negative or nan, or no number.
+    """
+    if isinstance(mean, int | float | np.number) and mean >= 0:
+        return float(mean)
+    raise ScenarioError(
+        f"stragglers = {model.table()}: {name} gives {short(mean)}; must be 0 or more, inf where "
+        "it isn't finite"
+    )
+
+
 class SpeedPerStep:
     """One worker's speeds, step after step."""
 
@@ -165,6 +247,8 @@ class SpeedPerStep:
             self._start = step - step % _BLOCK
             steps = np.arange(self._start, self._start + _BLOCK)
             speeds = self._law.speeds(self._streams, self._worker, steps)
+            if is_own(self._law):
+                refuse_speeds(self._law, speeds)
             # Not a list of floats: those of 100,000 workers fill the caches.
             self._block = array("d", speeds)
             if not SMALLEST <= min(self._block) <= max(self._block) <= LARGEST:
@@ -203,8 +287,15 @@ class SpeedInTime:
     __slots__ = ("_coming", "_known")
 
     def __init__(self, segments: Iterator[tuple[float, float]]) -> None:
-        self._coming = segments
-        self._known = deque([next(segments)])
+        first = next(segments, None)
+        if first is None:
+            raise ScenarioError("stragglers: a speed needs a segment; the last must end at inf")
+        self._coming, self._known = segments, deque([first])
+
+    def check(self, model: StragglerModel) -> None:
+        """Looks at each segment from now on: ends that don't come later would never end."""
+        self._coming = _segments(model, chain(self._known, self._coming))
+        self._known = deque([next(self._coming)])
 
     def _from(self, time_s: float) -> Iterator[tuple[float, float]]:
         """The segments from the one at time_s on; those before it are forgotten."""
@@ -245,3 +336,27 @@ class SpeedInTime:
                 break
             now_s = end_s
         return done_s
+
+
+def _segments(
+    model: StragglerModel, given: Iterator[tuple[float, float]]
+) -> Iterator[tuple[float, float]]:
+    """The segments of a speed of the user's own.
+
+    Raises:
+        ScenarioError: one doesn't end after the one before it, its speed isn't 0 or more and
+            finite, or there is none until inf.
+    """
+    before_s = 0.0
+    for end_s, speed in given:
+        if not (end_s > before_s and 0 <= speed < inf):
+            raise ScenarioError(
+                f"stragglers = {model.table()}: gives the speed {speed!r} until {end_s!r} s, after "
+                f"a segment until {before_s!r} s; must be 0 or more and finite, and end later"
+            )
+        before_s = end_s
+        yield end_s, speed
+    raise ScenarioError(
+        f"stragglers = {model.table()}: gives no speed after {before_s!r} s; the last segment must "
+        "end at inf"
+    )

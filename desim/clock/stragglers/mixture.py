@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from desim.clock.stragglers._two_normals import two_normals
-from desim.clock.stragglers.base import Fittable, Numbers, Speed, StragglerModel
+from desim.clock.stragglers.base import Fittable, Numbers, Speed, StragglerModel, speed_of
 from desim.clock.stragglers.lognormal import LogNormal
 from desim.streams import Streams
 
@@ -124,7 +124,7 @@ class MixedSpeed:
     __slots__ = ("_chosen", "_ends", "_persistent", "_speeds", "_start", "_streams", "_worker")
 
     def __init__(self, mixture: Mixture, streams: Streams, worker: int) -> None:
-        self._speeds: list[Speed] = [model.speed(streams, worker) for model in mixture.models]
+        self._speeds: list[Speed] = [speed_of(model, streams, worker) for model in mixture.models]
         self._ends = np.cumsum(mixture.shares())[:-1]
         self._persistent = mixture.persistent
         self._streams, self._worker = streams, worker

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
+from desim.errors import ScenarioError
+from desim.schema.phrases import short
 from desim.schema.registry import Member
 from desim.tensors.lazy import torch
 from desim.tensors.wire import Reader, Writer
@@ -96,7 +99,7 @@ class Compressor(Member):
         """What the links are given to carry: `size_bits`, or what is billed instead."""
         if self.billed_bits is not None:
             return self.billed_bits * parameters
-        return self.size_bits(parameters)
+        return whole_bits(self, self.size_bits(parameters))
 
     @abstractmethod
     def error_bound(self, parameters: int) -> float:
@@ -170,6 +173,24 @@ class Compressor(Member):
         x = self.read(message, parameters, dtype, None if uniform is None else uniform.cpu())
         message.end()
         return x
+
+
+def whole_bits(compressor: Compressor, bits: object) -> int:
+    """The size of a message as a plain number.
+
+    Raises:
+        ScenarioError: it isn't a whole number of bits, 0 or more.
+    """
+    if type(bits) is int and bits >= 0:
+        return bits
+    with suppress(TypeError, ValueError, OverflowError):
+        whole = int(cast(Any, bits))
+        if not isinstance(bits, bool | str) and whole == bits and whole >= 0:
+            return whole
+    raise ScenarioError(
+        f"compressor = {compressor.table()}: gives {short(bits)} as the size of a message in bits; "
+        "must be a whole number, 0 or more"
+    )
 
 
 def first_nonfinite(x: Tensor) -> int | None:

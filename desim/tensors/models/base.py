@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from desim.errors import DesimError, ModelError
+from desim.schema.own_code import name_of, reason
 from desim.schema.phrases import without_addresses
 from desim.schema.registry import Member, plain
 from desim.tensors.datasets.base import Shape
@@ -69,10 +70,9 @@ class GivenModel(Model):
         except DesimError:
             raise
         except Exception as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            name = getattr(self.module, "__qualname__", type(self.module).__name__)
             raise ModelError(
-                f"problem.model: {name} can't be called without arguments, or fails: {why}"
+                f"problem.model: {name_of(self.module)} can't be called without arguments, or "
+                f"fails: {reason(error)}"
             ) from error
         return made
 
