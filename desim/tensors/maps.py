@@ -119,7 +119,7 @@ class Maps:
 
 
 class Results:
-    """What functions of rows give is one row for each; a compressor's first one is finite, too."""
+    """What functions of rows give is one row for each; a compressor is looked at once."""
 
     def __init__(self) -> None:
         self._seen: dict[int, Compressor] = {}
@@ -135,6 +135,8 @@ class Results:
         Raises:
             ScenarioError: it has another shape or type, or isn't finite.
         """
+        if id(function) in self._seen:
+            return
         if (
             not isinstance(result, Tensor)
             or result.shape != rows.shape
@@ -147,7 +149,7 @@ class Results:
                 f"{_key(function)} gives {what} for rows of shape {tuple(rows.shape)}, "
                 f"{rows.dtype}; must have their shape and type"
             )
-        if id(function) in self._seen or not isinstance(function, Compressor):
+        if not isinstance(function, Compressor):  # made anew for each call
             return
         self._seen[id(function)] = function  # held, so that its id stays its own
         if function.refuses_nonfinite and first_nonfinite(result.flatten()) is not None:
