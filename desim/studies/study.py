@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -226,11 +226,17 @@ class Report:
     @contextmanager
     def shared(self) -> Iterator[Path]:
         """The file, with one float64 per trial that is missing: the share of it that is done."""
-        with tempfile.TemporaryDirectory(prefix="desim-") as folder:
-            path = Path(folder) / "progress"
-            # Written rather than mapped: a full disk is then an error and no crash.
-            path.write_bytes(bytes(8 * max(1, self._missing)))
-            self._shares = np.memmap(path, np.float64, "r+")
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="desim-"))
+                path = Path(folder) / "progress"
+                # Written rather than mapped: a full disk is then an error and no crash.
+                path.write_bytes(bytes(8 * max(1, self._missing)))
+                self._shares = np.memmap(path, np.float64, "r+")
+            except OSError as error:
+                raise SimulationError(
+                    f"$TMPDIR: must be a folder for temporary files that can be written ({error})"
+                ) from None
             self.update()
             yield path
 
