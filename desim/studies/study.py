@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
@@ -23,9 +23,14 @@ from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError, SimulationError
 from desim.scenario.scenario import Scenario, Trial, prepared
+from desim.scenario.setting import Setting
+from desim.scenario.stopping import Evaluate, Stop
 from desim.streams import Streams
 from desim.studies.folder import ResultsFolder, schema_of
 from desim.tensors.lazy import torch
+
+#: A method that hasn't averaged with W in so many rounds doesn't.
+_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -114,16 +119,34 @@ def check_buildable(trials: list[Trial], *, train: bool) -> None:
     """Builds each sweep point's graph and problem once, so that a bad one stops a run early."""
     for point in {repr(trial.point): trial for trial in trials}.values():
         setting, streams = point.setting, Streams(point.setting.seed)
+        methods = [one.setting for one in trials if repr(one.point) == repr(point.point)]
         with rarely_collecting(setting.cluster.size):
-            setting.network.weights(setting.cluster.size, streams)
+            for one in {_network_of(method): method for method in methods}.values():
+                _check_weights(one, streams)
         fleet = setting.fleet(streams)
-        for trial in trials:
-            if trial.point == point.point:
-                trial.setting.algorithm.check(fleet)
+        for method in methods:
+            method.algorithm.check(fleet)
         if train:
             setting.problem.task(setting.cluster.size, streams, torch.device("cpu"))
         else:
             setting.problem.parameters(streams)  # the clock needs the model's size
+
+
+def _network_of(setting: Setting) -> str:
+    """What a method's graph and W depend on."""
+    own = setting.algorithm
+    return repr((own.topology, own.mixing, own.has_server, own.averages))
+
+
+def _check_weights(setting: Setting, streams: Streams) -> None:
+    """Raises ScenarioError where there is no graph, or no W for a method that averages with it."""
+    weights = setting.weights(streams)
+    try:
+        weights.own  # noqa: B018
+    except ScenarioError:
+        # Whether the method ever asks for W is known from its rounds only.
+        clock = replace(setting, stop=Stop(rounds=_ROUNDS), evaluate=Evaluate(every_rounds=_ROUNDS))
+        Simulation(clock, train=False).run()
 
 
 def simulate(
