@@ -7,6 +7,8 @@
     └── SimulationError    a simulation that can't go on (workers waiting for each other forever)
         └── NonFiniteError a message that isn't finite: training has diverged
 
+    DesimWarning           what doesn't stop a run, but is worth a line
+
 The command line prints a DesimError as one line and ends with exit code 2.
 """
 
@@ -29,6 +31,10 @@ class ModelError(DesimError):
 
 class SimulationError(DesimError):
     """A simulation that can't go on."""
+
+
+class DesimWarning(UserWarning):
+    """What doesn't stop a run; its text is one line for the user."""
 
 
 class NonFiniteError(SimulationError):

@@ -144,7 +144,7 @@ class ResultsFolder:
             "kind": trial.setting.algorithm.table()["kind"],
             "seed": trial.setting.seed,
             "sweep": trial.point,
-            "status": _status(outcome),
+            "status": status_of(outcome),
             "diverged_at_s": outcome.diverged_at_s,
             "diverged": outcome.diverged,
             "stalled": outcome.stalled,
@@ -289,7 +289,8 @@ def _same_kind(path: Path, schema: ResultsSchema) -> None:
         )
 
 
-def _status(outcome: Outcome) -> str:
+def status_of(outcome: Outcome) -> str:
+    """How a trial ended, in a word."""
     if outcome.diverged_at_s is not None:
         return "diverged"
     return "finished" if outcome.stalled is None else "stalled"

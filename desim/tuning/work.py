@@ -10,7 +10,8 @@ from desim.engine.outcome import Outcome
 from desim.errors import DesimError, NonFiniteError
 from desim.scenario.scenario import Trial
 from desim.studies.folder import ResultsFolder
-from desim.studies.study import simulate, torch_threads
+from desim.studies.slow_operators import noted
+from desim.studies.study import Done, finished, simulate, torch_threads
 from desim.tuning.shared_clock import SharedClock
 
 
@@ -36,7 +37,7 @@ class TuningWork:
         self._folder, self._trials, self._options = folder, trials, options
         self._start, self._shares = start, shares
 
-    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+    def __call__(self, tell: Callable[[], None] | None = None) -> Done:
         """Runs the trials on one clock where that is possible."""
         shares = np.memmap(self._shares, np.float64, "r+")
         own = shares[self._start : self._start + len(self._trials)]
@@ -44,13 +45,23 @@ class TuningWork:
         def progress(share: float) -> None:
             # A trial counts as done when it has been written.
             own[:] = min(share, 0.999)
-            if tell:
-                tell()
+            try:
+                if tell:
+                    tell()
+            except Exception as error:
+                raise _FromOutside(error) from None
 
-        with torch_threads(self._options["threads"]):
-            for trial, outcome in zip(self._trials, self._outcomes(progress), strict=True):
+        ended = []
+        with torch_threads(self._options["threads"]), noted() as slow:
+            try:
+                outcomes = self._outcomes(progress)
+            except _FromOutside as error:
+                raise error.error from None
+            for trial, outcome in zip(self._trials, outcomes, strict=True):
                 self._folder.write(trial, outcome, None)
+                ended.append(finished(trial, outcome))
         own[:] = 1.0
+        return Done(tuple(ended), frozenset(slow))
 
     def _outcomes(self, progress: Callable[[float], None]) -> list[Outcome]:
         device = self._options["device"]
@@ -69,3 +80,10 @@ class TuningWork:
                 # way; where that isn't the reason, the same error comes again below.
                 pass
         return [simulate(trial, device=device, progress=progress) for trial in self._trials]
+
+
+class _FromOutside(BaseException):
+    """An error of who is told of the progress: no reason to try the candidates one by one."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
