@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -79,6 +81,34 @@ class Weights:
         if values is not None:
             return 1.0 - max(map(abs, values))
         return 1.0 - float(np.sort(abs(np.linalg.eigvals(self.matrix().toarray())))[-2])
+
+
+class LaterWeights(Weights):
+    """W that is built, or refused, when it is first asked for: not every method averages.
+
+    Args:
+        graph: the graph.
+        build: gives W on it; raises ScenarioError where there is none.
+    """
+
+    def __init__(self, graph: Graph, build: Callable[[], Weights]) -> None:
+        object.__setattr__(self, "graph", graph)
+        object.__setattr__(self, "_build", build)
+
+    @cached_property
+    def _built(self) -> Weights:
+        build: Callable[[], Weights] = self.__dict__["_build"]
+        return build()
+
+    @property
+    def own(self) -> npt.NDArray[np.float64]:
+        """w_ii of each worker."""
+        return self._built.own
+
+    @property
+    def neighbours(self) -> tuple[npt.NDArray[np.float64], ...]:
+        """For each worker the weights w_ij."""
+        return self._built.neighbours
 
 
 def _column_sums(matrix: scipy.sparse.csr_array) -> npt.NDArray[np.float64]:

@@ -39,7 +39,7 @@ def text(
         "kind": setting.algorithm.table()["kind"],
         "seed": setting.seed,
         "sweep": plain(trial.point),
-        "status": _status(outcome),
+        "status": status_of(outcome),
         "diverged_at_s": outcome.diverged_at_s,
         "diverged": outcome.diverged,
         "stalled": outcome.stalled,
@@ -105,7 +105,8 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise DamagedError(f"{name} isn't as it was written")
 
 
-def _status(outcome: Outcome) -> str:
+def status_of(outcome: Outcome) -> str:
+    """How a trial ended, in a word."""
     if outcome.diverged_at_s is not None:
         return "diverged"
     return "finished" if outcome.stalled is None else "stalled"
