@@ -138,10 +138,8 @@ def run(
         most = min(jobs, len(missing))
         report = Report(progress, len(trials), len(trials) - len(missing))
         with report.shared() as shares:
-            work = [
-                _Work(folder, trial, contents.of(trial.setting), i, shares, options)
-                for i, trial in enumerate(missing)
-            ]
+            made = [(trial, contents.of(trial.setting)) for trial in missing]
+            work = [_Work(folder, *one, i, shares, options) for i, one in enumerate(made)]
             work_through(work, most, report)
         folder.complete(trials, scenario)
     return folder.path
