@@ -118,6 +118,12 @@ def trials(folder: str | Path) -> pd.DataFrame:
             for manifest in manifests
         ]
     )
+    twice = frame.duplicated([*keys, "algorithm", "seed"])
+    if twice.any():
+        raise ResultsError(
+            f"{root}: holds two trials of one algorithm, seed and point of the sweep, such as "
+            f"{frame['trial'][twice.idxmax()]!r}; remove the one that doesn't belong there"
+        )
     for column in ("diverged_at_s", "optimal_loss"):
         frame[column] = frame[column].astype(float)
     frame["versions"] = frame["versions"].map(_versions)

@@ -109,6 +109,7 @@ from .stops.base import StopRule as StopRule
 from .streams import Streams as Streams
 from .studies.plan import Plan as Plan
 from .studies.plan import plan as plan
+from .studies.study import Finished as Finished
 from .studies.study import Progress as Progress
 from .studies.study import run as run
 from .studies.study import simulate as simulate

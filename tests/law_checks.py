@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from builders import examples
-from pydantic import ValidationError
 from scipy import stats
 
 from desim.clock.stragglers.base import Fittable, Law, StragglerModel
+from desim.errors import ScenarioError
 from desim.measuring.fitting import Fit
 from desim.streams import Streams
 
@@ -195,7 +195,7 @@ def _moved(found: Fittable, path: tuple[Any, ...], factor: float) -> Fittable | 
     node[last] = node[last] * factor if abs(node[last]) > 0.01 else node[last] + factor - 1
     try:
         return type(found).model_validate({k: v for k, v in table.items() if k != "kind"})
-    except ValidationError:
+    except ScenarioError:
         return None
 
 

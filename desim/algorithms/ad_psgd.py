@@ -85,14 +85,17 @@ def _odd(weights: Weights) -> npt.NDArray[np.bool_]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components, shortest_path
 
-    edges = weights.matrix().tocoo()
+    graph = weights.graph
+    n, ends = graph.workers, np.concatenate(graph.neighbours)
+    begins = np.repeat(np.arange(n), graph.degrees)
+    edges = coo_array((np.ones(len(ends)), (begins, ends)), (n, n))
     hops: npt.NDArray[np.float64] = shortest_path(edges, unweighted=True, indices=0)
     by_hops: npt.NDArray[np.bool_] = hops % 2 == 1
     by_number: npt.NDArray[np.bool_] = np.arange(len(hops)) % 2 == 1
-    if (hops[edges.row] % 2 == hops[edges.col] % 2).sum() == (edges.row == edges.col).sum():
+    if (hops[begins] % 2 != hops[ends] % 2).all():
         return by_hops  # no edge is within a side
-    across = by_number[edges.row] != by_number[edges.col]
-    kept = coo_array((across[across], (edges.row[across], edges.col[across])), edges.shape)
+    across = by_number[begins] != by_number[ends]
+    kept = coo_array((across[across], (begins[across], ends[across])), (n, n))
     return by_number if connected_components(kept)[0] == 1 else by_hops
 
 

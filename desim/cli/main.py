@@ -1,28 +1,26 @@
 """The command line: parse, call, print."""
 
-import os
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from desim.cli import measure, options
+from desim.cli import measure, options, progress
 from desim.cli.warned import one_line_each
 from desim.errors import DesimError, ScenarioError
 from desim.schema.own_code import named
 from desim.schema.results import COMMANDS
-
-if TYPE_CHECKING:
-    from desim.studies import study
+from desim.studies.ending import SIGNALS, Terminated, orderly
 
 app = typer.Typer(
     add_completion=False,
@@ -31,8 +29,9 @@ app = typer.Typer(
 )
 
 
-#: The exit code of a program that Ctrl-C ended.
-_INTERRUPTED = 130
+#: The exit code of a program that Ctrl-C ended, and those of the other ways to stop it.
+_INTERRUPTED = 128 + signal.SIGINT
+_STOPPED = (_INTERRUPTED, *(128 + one for one in SIGNALS))
 
 
 def _version(asked: bool) -> None:
@@ -83,7 +82,7 @@ def run(
     from desim.studies import study
 
     console = Console(quiet=quiet)
-    with _bar(console) as show:
+    with progress.shown(console) as show:
         folder = study.run(
             scenario,
             out,
@@ -173,7 +172,7 @@ def tune(
         deadline=deadline,
     )
     console.print(escape(str(planned)), soft_wrap=True)
-    with _bar(console) as show:
+    with progress.shown(console) as show:
         tuning = execute(
             planned,
             out,
@@ -309,57 +308,41 @@ app.command()(measure.calibrate)
 def main() -> None:
     """Runs the command line; errors on purpose are one line each and exit code 2."""
     try:
-        with one_line_each():
+        with orderly(), one_line_each():
             code = named(app)(standalone_mode=False)
     except DesimError as error:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
+    except Terminated as ended:
+        code = ended.code
+        _flush()
     except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        progress.silence()
         code = 0
     except Exception as error:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         _fail(message())
-    if code == _INTERRUPTED:  # some versions of typer return it, others raise
-        print("desim: interrupted; the same command goes on where it stopped", file=sys.stderr)
+    if code in _STOPPED:  # Ctrl-C: some versions of typer return it, others raise
+        with suppress(OSError):  # the terminal may be what has gone
+            print("desim: interrupted; the same command goes on where it stopped", file=sys.stderr)
     sys.exit(code)
+
+
+def _flush() -> None:
+    """Writes what is still to be printed, unless there is nobody any more: that is no error."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        progress.silence()
 
 
 def _fail(text: str) -> NoReturn:
     for line in text.splitlines():
         print(f"desim: {line}", file=sys.stderr)
     sys.exit(2)
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Callable[["study.Progress"], None]]:
-    """A bar, and what moves it."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=console.quiet,
-    ) as bar:
-
-        def show(now: "study.Progress") -> None:
-            text = f"trials {now.done}/{now.trials}, simulated"
-            task = bar.task_ids[0] if bar.task_ids else bar.add_task(text, total=1.0)
-            bar.update(task, completed=now.share, description=text)
-
-        yield show
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from desim.schema.registry import Table, type_name
 
 if TYPE_CHECKING:
-    from desim.studies.plan import MethodPlan, Plan
+    from desim.studies.plan import Averaging, MethodPlan, Plan
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -32,9 +32,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         "model": f"{plan.parameters:,} parameters",
         "graph": f"connected, {plan.edges:,} {'directed ' if plan.directed else ''}links, degree "
         f"{low} to {high}, mean {mean:.1f}",
-        "W": f"rows sum to 1 within {plan.row_sum_error:.1e}, columns within "
-        f"{plan.column_sum_error:.1e}",
-        "": _spectrum(plan),
+        **_averaging(plan.averaging),
     }
     for key, value in rows.items():
         facts.add_row(key, value)
@@ -79,13 +77,24 @@ def _about(count: float) -> str:
     return f"{float(f'{count:.3g}'):,.0f}" if count < inf else "an unknown number of"
 
 
-def _spectrum(plan: Plan) -> str:
-    if plan.spectral_gap is None:
+def _averaging(found: Averaging | str) -> dict[str, str]:
+    """What is known of W, by what stands before it."""
+    if isinstance(found, str):
+        return {"W": escape(f"none: {found}")}
+    return {
+        "W": f"rows sum to 1 within {found.row_sum_error:.1e}, columns within "
+        f"{found.column_sum_error:.1e}",
+        "": _spectrum(found),
+    }
+
+
+def _spectrum(found: Averaging) -> str:
+    if found.spectral_gap is None:
         return "eigenvalues not computed for so many workers"
-    if plan.eigenvalues is None:
-        return f"spectral gap {plan.spectral_gap:.4f}"
-    second, last = plan.eigenvalues
-    return f"lambda_2 {second:.4f}, lambda_n {last:.4f}, spectral gap {plan.spectral_gap:.4f}"
+    if found.eigenvalues is None:
+        return f"spectral gap {found.spectral_gap:.4f}"
+    second, last = found.eigenvalues
+    return f"lambda_2 {second:.4f}, lambda_n {last:.4f}, spectral gap {found.spectral_gap:.4f}"
 
 
 def _method_row(method: MethodPlan) -> list[str]:

@@ -25,7 +25,7 @@ from desim.measuring.step_times import (
     read,
 )
 from desim.schema.phrases import short
-from desim.schema.registry import Member, Table, find, members
+from desim.schema.registry import Member, Table, TableError, find, members
 from desim.schema.toml_lines import inline, six_digits
 
 #: Step times that differ by less than this share of them have no spread but rounding.
@@ -171,7 +171,7 @@ def _by_bic(x: Numbers, tried: Sequence[type[Fittable]]) -> tuple[FittedLaw, ...
     found = []
     for place, cls in enumerate(tried):
         # A model may refuse what no simulation could use: a Pareto law's index below 0.1, say.
-        with suppress(ValidationError):
+        with suppress(TableError, ValidationError):
             model = cls.fitted(x)
             if not isinstance(model, cls):
                 raise ScenarioError(

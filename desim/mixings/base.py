@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -100,6 +102,34 @@ def _rows(key: str, given: Any, graph: Graph) -> tuple[npt.NDArray[np.float64], 
         if not np.isfinite(row.sum()):
             raise ScenarioError(f"{key}: worker {worker}'s weights must be finite: {short(row)}")
     return tuple(row.astype(np.float64, copy=False) for row in rows)
+
+
+class LaterWeights(Weights):
+    """W that is built, or refused, when it is first asked for: not every method averages.
+
+    Args:
+        graph: the graph.
+        build: gives W on it; raises ScenarioError where there is none.
+    """
+
+    def __init__(self, graph: Graph, build: Callable[[], Weights]) -> None:
+        object.__setattr__(self, "graph", graph)
+        object.__setattr__(self, "_build", build)
+
+    @cached_property
+    def _built(self) -> Weights:
+        build: Callable[[], Weights] = self.__dict__["_build"]
+        return build()
+
+    @property
+    def own(self) -> npt.NDArray[np.float64]:
+        """w_ii of each worker."""
+        return self._built.own
+
+    @property
+    def neighbours(self) -> tuple[npt.NDArray[np.float64], ...]:
+        """For each worker the weights w_ij."""
+        return self._built.neighbours
 
 
 def _column_sums(matrix: scipy.sparse.csr_array) -> npt.NDArray[np.float64]:

@@ -15,7 +15,7 @@ from desim.clock.stragglers.base import StragglerModel
 from desim.clock.stragglers.none import NoStragglers
 from desim.errors import ScenarioError
 from desim.metrics.base import Metric
-from desim.mixings.base import Mixing, Weights
+from desim.mixings.base import LaterWeights, Mixing, Weights
 from desim.mixings.metropolis import Metropolis
 from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.registry import Table
@@ -132,28 +132,27 @@ class Network(Table):
     mixing: Mixing
     link: LinkModel
 
-    def weights(
-        self, workers: int, streams: Streams, algorithm: Algorithm | None = None
-    ) -> Weights:
-        """The graph and its mixing matrix; an algorithm may have its own.
+    def graph(self, workers: int, streams: Streams, algorithm: Algorithm | None = None) -> Graph:
+        """Who sends to whom; an algorithm may have a topology of its own.
 
         Raises:
             ScenarioError: there is no such graph, or the links don't fit it.
         """
         if algorithm is not None and algorithm.has_server:
-            return self._linked_to_a_server(workers)
-        topology, mixing = self.topology, self.mixing
-        if algorithm is not None:
-            topology, mixing = algorithm.topology or topology, algorithm.mixing or mixing
-        weights = mixing.build(topology.build(workers, streams.generator("graph")))
-        self.link.check([row.tolist() for row in weights.graph.targets])
-        return weights
-
-    def _linked_to_a_server(self, workers: int) -> Weights:
-        server = np.array([workers])
-        graph = Graph((*[server] * workers, np.arange(workers)))
+            graph = Graph((*[np.array([workers])] * workers, np.arange(workers)))
+        else:
+            topology = (algorithm and algorithm.topology) or self.topology
+            graph = topology.build(workers, streams.generator("graph"))
         self.link.check([row.tolist() for row in graph.targets])
-        return Metropolis().build(graph)
+        return graph
+
+    def weights(self, workers: int, streams: Streams) -> Weights:
+        """The graph and its mixing matrix.
+
+        Raises:
+            ScenarioError: there is no such graph or matrix, or the links don't fit it.
+        """
+        return self.mixing.build(self.graph(workers, streams))
 
 
 @dataclass(frozen=True)
@@ -192,16 +191,25 @@ class Setting:
     def weights(self, streams: Streams) -> Weights:
         """The graph that the algorithm runs on, and its mixing matrix.
 
+        The matrix is built when it is first asked for, so that a method that never averages with it
+        runs where there is none; a ScenarioError is then raised.
+
         Raises:
-            ScenarioError: there is none, or the algorithm can't run on it.
+            ScenarioError: there is no such graph, or the links don't fit it.
         """
+        graph = self.network.graph(self.cluster.size, streams, self.algorithm)
+        return LaterWeights(graph, lambda: self._mixed(graph))
+
+    def _mixed(self, graph: Graph) -> Weights:
         algorithm = self.algorithm
-        weights = self.network.weights(self.cluster.size, streams, algorithm)
-        if algorithm.averages and not algorithm.has_server and not weights.doubly_stochastic:
-            mixing = (algorithm.mixing or self.network.mixing).table()
+        if algorithm.has_server:
+            return Metropolis().build(graph)
+        mixing = algorithm.mixing or self.network.mixing
+        weights = mixing.build(graph)
+        if algorithm.averages and not weights.doubly_stochastic:
             raise ScenarioError(
                 f"algorithms.{algorithm.name}: needs a W whose rows and columns sum to 1, which "
-                f"mixing = {mixing} doesn't give on this graph; take another mixing, or a "
+                f"mixing = {mixing.table()} doesn't give on this graph; take another mixing, or a "
                 "push-sum method such as sgp"
             )
         return weights

@@ -21,20 +21,21 @@ def explain(error: ValidationError, cls: type[Table], prefix: str = "") -> Itera
         cls: the type of the table that was validated.
         prefix: the dotted key of the table that was validated.
     """
-    yield from _explain(error.errors(), cls, prefix)
+    yield from described(error.errors(), cls, prefix)
 
 
-def _explain(details: list[ErrorDetails], cls: type[Table], prefix: str) -> Iterator[str]:
+def described(details: list[ErrorDetails], cls: type[Table], prefix: str = "") -> Iterator[str]:
+    """The same of what pydantic's error holds."""
     said = set()
     for detail in details:
         path, meant = _path(detail, cls)
         key = ".".join([*([prefix] if prefix else []), *path])
         nested = detail.get("ctx", {}).get("error")
         if isinstance(nested, NestedError):
-            yield from _explain(nested.details, nested.cls, key)
+            yield from described(nested.details, nested.cls, key)
         elif meant and key not in said:
             said.add(key)
-            yield _line(key, detail)
+            yield _line(key, detail, cls)
 
 
 def _path(detail: ErrorDetails, cls: type[Table]) -> tuple[list[str], bool]:
@@ -82,7 +83,7 @@ def _is_table(value: object) -> TypeGuard[type[Table]]:
     return inspect.isclass(value) and issubclass(value, Table)
 
 
-def _line(key: str, detail: ErrorDetails) -> str:
+def _line(key: str, detail: ErrorDetails, cls: type[Table]) -> str:
     value, name = detail["input"], key.rpartition(".")[2]
     match detail["type"]:
         case "missing":
@@ -91,7 +92,7 @@ def _line(key: str, detail: ErrorDetails) -> str:
             text = str(detail["ctx"]["error"])
             if re.match(r"[\w.]+ = ", text):  # the message names the field itself
                 return f"{key}.{text}" if key else text
-            return f"{key} = {short(value)}: {text}"
+            return f"{key} = {short(value)}: {text}" if key else f"{cls.__name__}: {text}"
         case "tuple_type" | "list_type":
             rule = "must be a list"
         case "dict_type" | "model_type":

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 
 _UNITS: tuple[tuple[str, str], ...] = (
     ("_bytes_per_s", "bytes/s"),
@@ -11,6 +12,9 @@ _UNITS: tuple[tuple[str, str], ...] = (
     ("_sps", "samples/s"),
     ("_s", "seconds"),
 )
+
+#: A word is compared with others up to so many letters.
+_LONGEST = 100
 
 
 def unit_of(key: str) -> str:
@@ -39,10 +43,20 @@ def spelled(key: str) -> str:
     return key if key.isprintable() and key.strip() == key != "" else repr(key)
 
 
-def suggest(word: object, known: list[str]) -> str:
-    """A way out for a word that isn't known."""
-    close = difflib.get_close_matches(str(word), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"
+def suggest(word: object, known: Sequence[str]) -> str:
+    """A way out for a word that isn't known.
+
+    Only what has the same digits is close: who follows a suggestion must not end with ten times as
+    much.
+    """
+    text = str(word)[:_LONGEST]
+    alike = {one.casefold(): one for one in known if _digits(one) == _digits(text)}
+    close = difflib.get_close_matches(text.casefold(), alike, n=1)
+    return f"did you mean {alike[close[0]]!r}?" if close else f"choose from {', '.join(known)}"
+
+
+def _digits(word: str) -> list[str]:
+    return re.findall(r"\d+", word)
 
 
 def in_words(name: str) -> str:

@@ -26,6 +26,7 @@ from typing import (
     Self,
     TypeGuard,
     Union,
+    cast,
     get_args,
     get_origin,
 )
@@ -37,6 +38,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic._internal._model_construction import ModelMetaclass
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from desim.errors import ScenarioError
@@ -62,7 +64,20 @@ AXES: dict[str, str] = {
 }
 
 
-class Table(BaseModel):
+class _TableType(ModelMetaclass):
+    """Tells what is wrong with a table that is made in Python as it is told of one in a file.
+
+    Here rather than in `__init__`, which pydantic would also call for the tables inside a table.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        try:
+            return super().__call__(*args, **kwargs)
+        except ValidationError as error:
+            raise TableError(error.errors(), cast("type[Table]", cls)) from None
+
+
+class Table(BaseModel, metaclass=_TableType):
     """A table of the scenario: frozen, strict about types, refuses keys that it doesn't know."""
 
     # A class of the user's own may say `random = False` or `searched = ("beta", "gamma")` without
@@ -130,6 +145,25 @@ class NestedError(ValueError):
     def __init__(self, details: list[ErrorDetails], cls: type[Table]) -> None:
         super().__init__(details[0]["msg"])
         self.details, self.cls = details, cls
+
+
+class TableError(ScenarioError, NestedError):
+    """What is wrong with a table that was made in Python; a line for each rule that is broken.
+
+    Inside another table's own rules it is a ValueError like others, and gets the outer key.
+    """
+
+    def __init__(self, details: list[ErrorDetails], cls: type["Table"]) -> None:
+        super().__init__(details, cls)
+        from desim.schema.explain import described  # which knows tables, and so imports this file
+
+        self.text = "\n".join(described(details, cls))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return ScenarioError, (self.text,)  # details may hold what can't be pickled
 
 
 def _detail(key: object, value: object, rule: str) -> ErrorDetails:

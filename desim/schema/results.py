@@ -143,7 +143,8 @@ class ResultsSchema:
                 f"kind = {ascii(self.kind)[:60]}: must be one of {', '.join(COMMANDS)}"
             )
         names = [one.name for one in self.metrics]
-        if len({*names, *self.sweep, *INDEX}) < len(names) + len(self.sweep) + len(INDEX):
+        taken = [*names, *INDEX, *self.sweep]
+        if len(set(taken)) < len(taken) or not set(self.sweep).isdisjoint(TRIAL):
             raise ValueError("two columns have one name")
         if names and self.metric not in names:
             raise ValueError(f"metric = {self.metric!r}: must be one of {', '.join(names)}")
@@ -172,6 +173,8 @@ class ResultsSchema:
         file = folder / FILE
         try:
             table: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(table["metrics"], list) or not isinstance(table["sweep"], list):
+                raise ValueError("metrics and sweep must be lists")
             columns = tuple(Column(**column) for column in table["metrics"])
             made = cls(table["kind"], columns, tuple(table["sweep"]), table["metric"])
             made._check()

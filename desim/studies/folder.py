@@ -129,7 +129,7 @@ class ResultsFolder:
                 found.append(trial)
                 damaged.append(f"{trial.name} ({error})")
             else:
-                others |= _differing(there.get("versions", {}))
+                others |= _differing(there["versions"])
         if damaged:
             self._warn(f"run anew, being damaged: {_listed(damaged)}")
         if others and self._strict:
@@ -154,7 +154,7 @@ class ResultsFolder:
                     f"--out = {self.path}: holds trials run with {key} = {there.get(key)!r}, now "
                     f"it is {value!r}; choose another folder"
                 )
-        before = there.get("content", {})
+        before = there["content"]
         for key in [*content, *before]:
             old, new = (each.get(key, "nothing") for each in (before, content))
             if old != new:

@@ -11,6 +11,7 @@ from typing import Any
 from desim.engine.outcome import Outcome
 from desim.scenario.scenario import Trial
 from desim.schema.files import sha256
+from desim.schema.phrases import short
 from desim.schema.registry import plain
 from desim.schema.results import MANIFEST, METRICS, TRIAL_FILES, checksum
 from desim.studies.content import Content
@@ -38,7 +39,7 @@ def text(
         "kind": setting.algorithm.table()["kind"],
         "seed": setting.seed,
         "sweep": plain(trial.point),
-        "status": _status(outcome),
+        "status": status_of(outcome),
         "diverged_at_s": outcome.diverged_at_s,
         "diverged": outcome.diverged,
         "stalled": outcome.stalled,
@@ -77,8 +78,12 @@ def read(folder: Path) -> dict[str, Any]:
         raise DamagedError(f"{MANIFEST} has no checksum of its own, as those of an older desim")
     if table.pop(MANIFEST) != checksum(table):
         raise DamagedError(f"{MANIFEST} isn't as it was written")
-    if table["trial"] != folder.name:
-        raise DamagedError(f"{MANIFEST} is that of {table['trial']!r}")
+    if table.get("trial") != folder.name:
+        raise DamagedError(f"{MANIFEST} is that of {short(table.get('trial'))}")
+    for name in ("versions", "content", "checksums"):
+        words = table.get(name)
+        if not isinstance(words, dict) or not all(isinstance(word, str) for word in words.values()):
+            raise DamagedError(f"{MANIFEST} doesn't say its {name}")
     return table
 
 
@@ -100,7 +105,8 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise DamagedError(f"{name} isn't as it was written")
 
 
-def _status(outcome: Outcome) -> str:
+def status_of(outcome: Outcome) -> str:
+    """How a trial ended, in a word."""
     if outcome.diverged_at_s is not None:
         return "diverged"
     return "finished" if outcome.stalled is None else "stalled"

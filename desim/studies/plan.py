@@ -9,6 +9,8 @@ import simpy
 
 from desim.clock.fleet import Fleet
 from desim.engine.wiring import site
+from desim.errors import ScenarioError
+from desim.mixings.base import Mixing
 from desim.scenario.scenario import Scenario
 from desim.scenario.setting import Setting
 from desim.schema.own_code import named
@@ -24,6 +26,7 @@ from desim.studies.amounts import (
 )
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
+from desim.topologies.base import Graph
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,23 @@ class MethodPlan:
 
 
 @dataclass(frozen=True)
+class Averaging:
+    """The network's mixing matrix W.
+
+    Attributes:
+        row_sum_error, column_sum_error: how far W is from averaging, at the worst place.
+        eigenvalues, spectral_gap: lambda_2 and lambda_n, the second largest and the smallest, and
+            1 - max(|lambda_2|, |lambda_n|); None where the graph is too large for them, and the
+            eigenvalues where W isn't symmetric.
+    """
+
+    row_sum_error: float
+    column_sum_error: float
+    eigenvalues: tuple[float, float] | None
+    spectral_gap: float | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a scenario amounts to, at the first point of its sweep and for its first seed.
 
@@ -69,10 +89,7 @@ class Plan:
         edges: links of the graph, both directions as one unless it is directed.
         directed: whether it is.
         degrees: smallest, mean and largest degree.
-        row_sum_error, column_sum_error: how far W is from averaging, at the worst place.
-        eigenvalues, spectral_gap: of W: lambda_2 and lambda_n, the second largest and the smallest,
-            and 1 - max(|lambda_2|, |lambda_n|); None where the graph is too large for them, and
-            the eigenvalues where W isn't symmetric.
+        averaging: W, or why there is none on this graph: no method may need it.
         methods: each algorithm's own.
     """
 
@@ -88,10 +105,7 @@ class Plan:
     edges: int
     directed: bool
     degrees: tuple[int, float, int]
-    row_sum_error: float
-    column_sum_error: float
-    eigenvalues: tuple[float, float] | None
-    spectral_gap: float | None
+    averaging: Averaging | str
     methods: tuple[MethodPlan, ...]
 
 
@@ -117,8 +131,8 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     samples = 0
     if train:
         samples = len(problem.shards(workers, streams)[0])
-    weights = setting.network.weights(workers, streams)
-    matrix, degrees = weights.matrix(), weights.graph.degrees
+    graph = setting.network.graph(workers, streams)
+    degrees = graph.degrees
     layers = problem.layers(streams)
     fleet = setting.fleet(streams)
     return Plan(
@@ -131,14 +145,25 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         parameters=sum(layers),
         samples_per_worker=samples,
         mean_speed_sps=fleet.mean_speed_sps(),
-        edges=int(degrees.sum()) // (1 if weights.graph.directed else 2),
-        directed=weights.graph.directed,
+        edges=int(degrees.sum()) // (1 if graph.directed else 2),
+        directed=graph.directed,
         degrees=(int(degrees.min()), float(degrees.mean()), int(degrees.max())),
+        averaging=_averaging(setting.network.mixing, graph),
+        methods=tuple(_method(one, fleet, streams, layers, train=train) for one in methods),
+    )
+
+
+def _averaging(mixing: Mixing, graph: Graph) -> Averaging | str:
+    try:
+        weights = mixing.build(graph)
+    except ScenarioError as error:
+        return str(error)
+    matrix = weights.matrix()
+    return Averaging(
         row_sum_error=float(abs(matrix.sum(axis=1) - 1).max()),
         column_sum_error=float(abs(matrix.sum(axis=0) - 1).max()),
         eigenvalues=weights.eigenvalues(),
         spectral_gap=weights.spectral_gap(),
-        methods=tuple(_method(one, fleet, streams, layers, train=train) for one in methods),
     )
 
 

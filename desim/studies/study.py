@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
@@ -21,15 +24,41 @@ from desim.clock.timeline import Sink
 from desim.engine.collecting import rarely_collecting
 from desim.engine.outcome import Outcome
 from desim.engine.simulation import Simulation
-from desim.errors import ScenarioError, SimulationError
+from desim.errors import DesimWarning, ScenarioError, SimulationError
 from desim.scenario.scenario import Scenario, Trial, prepared
 from desim.scenario.setting import Setting
+from desim.scenario.stopping import Evaluate, Stop
 from desim.schema.own_code import named
 from desim.streams import Streams
 from desim.studies.amounts import check_amount, check_deadline, check_numbers
 from desim.studies.content import Content, Contents
+from desim.studies.ending import SIGNALS, held, orderly
 from desim.studies.folder import ResultsFolder, schema_of
+from desim.studies.manifest import status_of
+from desim.studies.slow_operators import noted, tell
 from desim.tensors.lazy import torch
+
+#: A method that hasn't averaged with W in so many rounds doesn't.
+_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial that has just come to its end.
+
+    Attributes:
+        trial: its name.
+        status: "finished", "diverged" or "stalled".
+        time_s: simulated.
+        train_loss: at its last evaluation; None without training.
+        number: how many trials are finished with it.
+    """
+
+    trial: str
+    status: str
+    time_s: float
+    train_loss: float | None
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,11 +69,26 @@ class Progress:
         trials: how many there are.
         done: how many are finished.
         share: the share of all simulated time (or rounds) that is done, 0 to 1.
+        finished: the trials that have come to their ends since this was last told.
     """
 
     trials: int
     done: int
     share: float
+    finished: tuple[Finished, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a process tells of a piece of work.
+
+    Attributes:
+        finished: its trials.
+        slow_operators: those that torch can't take for many workers at once.
+    """
+
+    finished: tuple[Finished, ...]
+    slow_operators: frozenset[str]
 
 
 @named
@@ -91,16 +135,14 @@ def run(
     options = {"train": train, "device": device, "threads": threads}
     path = Path(out or Path("results") / scenario.name)
     folder = ResultsFolder(path, scenario, options, schema_of("run", scenario), strict=strict)
-    contents = Contents(train=train)
-    with folder.claimed():
+    contents, jobs = Contents(train=train), possible_jobs(jobs)
+    with folder.claimed(), orderly():
         missing = folder.missing(trials, contents)
-        most = min(jobs or os.cpu_count() or 1, len(missing))
+        most = min(jobs, len(missing))
         report = Report(progress, len(trials), len(trials) - len(missing))
         with report.shared() as shares:
-            work = [
-                _Work(folder, trial, contents.of(trial.setting), i, shares, options)
-                for i, trial in enumerate(missing)
-            ]
+            made = [(trial, contents.of(trial.setting)) for trial in missing]
+            work = [_Work(folder, *one, i, shares, options) for i, one in enumerate(made)]
             work_through(work, most, report)
         folder.complete(trials, scenario)
     return folder.path
@@ -120,6 +162,20 @@ def check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ScenarioError(f"--{name} = {count}: must be at least 1")
+
+
+def possible_jobs(jobs: int | None) -> int:
+    """How many processes may run at a time; one in a process that can have no children."""
+    if multiprocessing.current_process().daemon:
+        if jobs is not None and jobs > 1:
+            warnings.warn(
+                f"jobs = {jobs}: runs with one, as a process of a multiprocessing.Pool can have "
+                "none of its own",
+                DesimWarning,
+                stacklevel=3,
+            )
+        return 1
+    return jobs or os.cpu_count() or 1
 
 
 def check_buildable(trials: list[Trial], *, train: bool) -> None:
@@ -142,7 +198,8 @@ def _check_point(settings: list[Setting], *, train: bool) -> None:
         check_numbers(setting, streams, train=train)
     first.network.topology.check_links(workers)
     if train:
-        first.problem.task(workers, streams, torch.device("cpu"))
+        with noted():  # of what is slow, the trials tell
+            first.problem.task(workers, streams, torch.device("cpu"))
     else:
         first.problem.parameters(streams)  # the clock needs the model's size
     fleet = first.fleet(streams)
@@ -150,9 +207,27 @@ def _check_point(settings: list[Setting], *, train: bool) -> None:
         setting.algorithm.check(fleet)
         check_deadline(setting, fleet, train=train)
     with rarely_collecting(workers):
-        first.network.weights(workers, streams)
+        for setting in {_network_of(setting): setting for setting in settings}.values():
+            _check_weights(setting, streams)
     for setting in settings:
         check_amount(setting, fleet)
+
+
+def _network_of(setting: Setting) -> str:
+    """What a method's graph and W depend on."""
+    own = setting.algorithm
+    return repr((own.topology, own.mixing, own.has_server, own.averages))
+
+
+def _check_weights(setting: Setting, streams: Streams) -> None:
+    """Raises ScenarioError where there is no graph, or no W for a method that averages with it."""
+    weights = setting.weights(streams)
+    try:
+        weights.own  # noqa: B018
+    except ScenarioError:
+        # Whether the method ever asks for W is known from its rounds only.
+        clock = replace(setting, stop=Stop(rounds=_ROUNDS), evaluate=Evaluate(every_rounds=_ROUNDS))
+        Simulation(clock, train=False).run()
 
 
 @named
@@ -199,7 +274,7 @@ class _Work:
         self._options = options
 
     @named
-    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+    def __call__(self, tell: Callable[[], None] | None = None) -> Done:
         shares = np.memmap(self._shares, np.float64, "r+")
 
         def progress(share: float) -> None:
@@ -207,7 +282,7 @@ class _Work:
             if tell:
                 tell()
 
-        with torch_threads(self._options["threads"]):
+        with torch_threads(self._options["threads"]), noted() as slow:
             timeline = self._folder.begin(self.trial)
             outcome = simulate(
                 self.trial,
@@ -218,6 +293,14 @@ class _Work:
             )
             self._folder.write(self.trial, self._content, outcome, timeline)
             progress(1.0)
+        return Done((finished(self.trial, outcome),), frozenset(slow))
+
+
+def finished(trial: Trial, outcome: Outcome) -> Finished:
+    """What is told of a trial that has come to its end."""
+    status, loss = status_of(outcome), outcome.rows[-1]["train_loss"]
+    measured = status == "diverged" or not isnan(loss)
+    return Finished(trial.name, status, outcome.time_s, loss if measured else None)
 
 
 @contextmanager
@@ -245,15 +328,23 @@ class Report:
     ) -> None:
         self._progress, self._trials, self._finished = progress, trials, finished
         self._shares = np.zeros(0)
+        self._ended, self._untold = finished, list[Finished]()
+        self._slow_operators: frozenset[str] = frozenset()
 
     @contextmanager
     def shared(self) -> Iterator[Path]:
         """The file, with one float64 per trial that is missing: the share of it that is done."""
-        with tempfile.TemporaryDirectory(prefix="desim-") as folder:
-            path = Path(folder) / "progress"
-            # Written rather than mapped: a full disk is then an error and no crash.
-            path.write_bytes(bytes(8 * max(1, self._missing)))
-            self._shares = np.memmap(path, np.float64, "r+")
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="desim-"))
+                path = Path(folder) / "progress"
+                # Written rather than mapped: a full disk is then an error and no crash.
+                path.write_bytes(bytes(8 * max(1, self._missing)))
+                self._shares = np.memmap(path, np.float64, "r+")
+            except OSError as error:
+                raise SimulationError(
+                    f"$TMPDIR: must be a folder for temporary files that can be written ({error})"
+                ) from None
             self.update()
             yield path
 
@@ -261,18 +352,27 @@ class Report:
     def _missing(self) -> int:
         return self._trials - self._finished
 
+    def add(self, done: Done) -> None:
+        """Notes a piece of work that is done; told by the next update."""
+        for one in done.finished:
+            self._ended += 1
+            self._untold.append(replace(one, number=self._ended))
+        tell(done.slow_operators - self._slow_operators)
+        self._slow_operators |= done.slow_operators
+
     def update(self) -> None:
         """Reports how far all trials are."""
         if self._progress:
+            untold, self._untold = tuple(self._untold), []
             done = self._finished + int((self._shares[: self._missing] >= 1).sum())
             share = (self._finished + float(self._shares[: self._missing].sum())) / self._trials
-            self._progress(Progress(self._trials, done, share))
+            self._progress(Progress(self._trials, done, share, untold))
 
 
 class Work(Protocol):
     """Something to do, in this process or another; `tell` is called now and then."""
 
-    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+    def __call__(self, tell: Callable[[], None] | None = None) -> Done:
         """Does the work."""
 
 
@@ -284,16 +384,19 @@ def work_through(work: Sequence[Work], jobs: int, report: Report) -> None:
     """
     if jobs <= 1:
         for item in work:
-            item(report.update)
+            report.add(item(report.update))
+            report.update()
         return
-    pool = loky.ProcessPoolExecutor(jobs, initializer=_obey, initargs=(os.getpid(),))
+    with held():  # the pool's keeper, which starts now, must outlive a closed terminal
+        pool = loky.ProcessPoolExecutor(jobs, initializer=_obey, initargs=(os.getpid(),))
     try:
-        waiting: set[Future[None]] = {pool.submit(item) for item in work}
+        with held():
+            waiting: set[Future[Done]] = {pool.submit(item) for item in work}
         while waiting:
             done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            report.update()
             for future in done:
-                future.result()
+                report.add(future.result())
+            report.update()
     except loky.process_executor.TerminatedWorkerError:
         raise SimulationError(
             f"--jobs = {jobs}: a trial was killed from outside (no memory left?); "
@@ -306,8 +409,9 @@ def work_through(work: Sequence[Work], jobs: int, report: Report) -> None:
 
 def _obey(parent: int) -> None:
     """Makes a process of the pool live and die with the first one."""
-    # Ctrl-C reaches every process of the terminal; only the first one acts on it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals may reach every process of the terminal or the job; only the first one acts on them.
+    for one in (signal.SIGINT, *SIGNALS):
+        signal.signal(one, signal.SIG_IGN)
     Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -94,8 +94,8 @@ class Topology(Member):
         """A connected graph; strongly connected where `draw` gives a directed one.
 
         Raises:
-            ScenarioError: too many links; or none of `attempts` graphs was connected; or `draw` gives
-                no graph on these nodes, or one with self loops.
+            ScenarioError: too many links; none of `attempts` graphs was connected; `draw` gives no
+                graph on these nodes, or one with self loops.
         """
         self.check_links(workers)
         import networkx as nx

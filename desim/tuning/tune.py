@@ -4,7 +4,6 @@ Step sizes don't change a timeline, so all candidates of an algorithm and a seed
 (desim/tuning/shared_clock.py). Deadlines change it: each is a trial of its own.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isinf
@@ -19,6 +18,7 @@ from desim.errors import ScenarioError
 from desim.scenario.scenario import Scenario, Trial
 from desim.schema.own_code import named
 from desim.studies.content import Contents
+from desim.studies.ending import orderly
 from desim.studies.folder import ResultsFolder, schema_of
 from desim.studies.study import (
     Progress,
@@ -26,6 +26,7 @@ from desim.studies.study import (
     check_buildable,
     check_counts,
     check_device,
+    possible_jobs,
     work_through,
 )
 from desim.tuning.grid import Grid
@@ -159,8 +160,8 @@ def execute(
     options = {"train": True, "device": device, "threads": threads}
     schema = schema_of("tuning", planned.tried, planned.objective.column.name)
     folder = ResultsFolder(path, planned.tried, options, schema, strict=strict)
-    with folder.claimed():
-        search = _Running(planned, folder, options, jobs or os.cpu_count() or 1, progress)
+    with folder.claimed(), orderly():
+        search = _Running(planned, folder, options, possible_jobs(jobs), progress)
         return search.run()
 
 

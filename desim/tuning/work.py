@@ -12,7 +12,8 @@ from desim.scenario.scenario import Trial
 from desim.schema.own_code import named
 from desim.studies.content import Content
 from desim.studies.folder import ResultsFolder
-from desim.studies.study import simulate, torch_threads
+from desim.studies.slow_operators import noted
+from desim.studies.study import Done, finished, simulate, torch_threads
 from desim.tuning.shared_clock import SharedClock
 
 
@@ -41,7 +42,7 @@ class TuningWork:
         self._start, self._shares = start, shares
 
     @named
-    def __call__(self, tell: Callable[[], None] | None = None) -> None:
+    def __call__(self, tell: Callable[[], None] | None = None) -> Done:
         """Runs the trials on one clock where that is possible."""
         shares = np.memmap(self._shares, np.float64, "r+")
         own = shares[self._start : self._start + len(self._trials)]
@@ -49,14 +50,23 @@ class TuningWork:
         def progress(share: float) -> None:
             # A trial counts as done when it has been written.
             own[:] = min(share, 0.999)
-            if tell:
-                tell()
+            try:
+                if tell:
+                    tell()
+            except Exception as error:
+                raise _FromOutside(error) from None
 
-        with torch_threads(self._options["threads"]):
-            outcomes = self._outcomes(progress)
-            for made in zip(self._trials, self._contents, outcomes, strict=True):
-                self._folder.write(*made, None)
+        ended = []
+        with torch_threads(self._options["threads"]), noted() as slow:
+            try:
+                outcomes = self._outcomes(progress)
+            except _FromOutside as error:
+                raise error.error from None
+            for trial, content, outcome in zip(self._trials, self._contents, outcomes, strict=True):
+                self._folder.write(trial, content, outcome, None)
+                ended.append(finished(trial, outcome))
         own[:] = 1.0
+        return Done(tuple(ended), frozenset(slow))
 
     def _outcomes(self, progress: Callable[[float], None]) -> list[Outcome]:
         device = self._options["device"]
@@ -75,3 +85,10 @@ class TuningWork:
                 # way; where that isn't the reason, the same error comes again below.
                 pass
         return [simulate(trial, device=device, progress=progress) for trial in self._trials]
+
+
+class _FromOutside(BaseException):
+    """An error of who is told of the progress: no reason to try the candidates one by one."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error

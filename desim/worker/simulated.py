@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from functools import cached_property
 from math import floor, inf, isinf
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,8 +51,7 @@ class SimulatedWorker(Messenger, Worker):
     ) -> None:
         super().__init__(id, shared)
         self.workers, self.common, self.fleet = shared.workers, shared.common, shared.fleet
-        self.own_weight = float(shared.weights.own[id])
-        self.weights: list[float] = shared.weights.neighbours[id].tolist()
+        self._mixing_matrix = shared.weights
         self.model = self.evaluated = shared.plane.initial()
         self.samples = self.gradients = self.empty = 0
         self.present = True
@@ -80,6 +80,17 @@ class SimulatedWorker(Messenger, Worker):
         self._averaged = 0
         #: What its machine is at: how it is noted, since when, and until when at the latest.
         self._busy: tuple[_Note, float, float] | None = None
+
+    @cached_property
+    def own_weight(self) -> float:  # type: ignore[override]
+        """w_ii."""
+        return float(self._mixing_matrix.own[self.id])
+
+    @cached_property
+    def weights(self) -> list[float]:  # type: ignore[override]
+        """w_ij in the order of the neighbours."""
+        row: list[float] = self._mixing_matrix.neighbours[self.id].tolist()
+        return row
 
     def step_size(self) -> float:
         """alpha now."""

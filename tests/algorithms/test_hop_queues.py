@@ -8,7 +8,6 @@ from builders import models, setting, simulate, speeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from one_sample_each import ALPHA, EXACT, D, N, gradients, mixing, run
-from pydantic import ValidationError
 
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
@@ -169,7 +168,7 @@ def test_it_refuses_what_does_not_fit():
         ({"backup": 1}, "backup = 1: needs max_gap"),
         ({"max_gap": 2, "max_skip": 2}, "max_skip = 2: needs max_gap, and backup or staleness"),
     ]:
-        with pytest.raises((ValidationError, NestedError), match=why):
+        with pytest.raises((ScenarioError, NestedError), match=why):
             setting(HOP | fields)
     with pytest.raises(ScenarioError, match="backup = 2: must be less than every worker's number"):
         Simulation(setting(HOP | {"backup": 2, "max_gap": 2}))

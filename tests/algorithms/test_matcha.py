@@ -16,7 +16,6 @@ from one_sample_each import (
     run,
     thetas,
 )
-from pydantic import ValidationError
 
 from desim.algorithms.parts.matchings import Matchings, best_probabilities, mixing_step
 from desim.engine.simulation import Simulation
@@ -152,7 +151,5 @@ def test_what_it_cannot_run_on_is_refused():
     with pytest.raises(ScenarioError, match="at most 1,000 workers, here are 1,001; take fewer"):
         Simulation(setting(table, workers=1001), train=False)
     for budget in (0.0, 1.5):
-        with pytest.raises(ValidationError, match="budget"):
-            find("algorithms", "matcha").model_validate(
-                {"batch": 1, "step_size": table["step_size"], "budget": budget}
-            )
+        with pytest.raises(ScenarioError, match="budget"):
+            find("algorithms", "matcha")(batch=1, step_size=table["step_size"], budget=budget)

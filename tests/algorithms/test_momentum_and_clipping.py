@@ -5,9 +5,9 @@ import pytest
 import torch
 from builders import models, setting
 from one_sample_each import CURVATURES, ONE_EACH, SEED, D, N, thetas
-from pydantic import ValidationError
 
 from desim.engine.simulation import Simulation
+from desim.errors import ScenarioError
 from desim.tensors.optimizer import Clip, Optimizer
 
 ALPHA, ROUNDS = 0.2, 25
@@ -85,5 +85,5 @@ def test_clipping_keeps_short_gradients_and_zero_as_they_are():
 
 def test_what_makes_no_sense_is_refused():
     for fields in ({"nesterov": True}, {"momentum": 1.0}, {"clip_norm": 0.0}, {"decay": 0.1}):
-        with pytest.raises(ValidationError):
+        with pytest.raises(ScenarioError):
             Optimizer(**fields)

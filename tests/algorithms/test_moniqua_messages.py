@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from desim.algorithms.moniqua import Moniqua
+from desim.errors import ScenarioError
 from desim.step_sizes.constant import Constant
 
 
@@ -40,5 +40,5 @@ def test_levels_go_round(bits):
 
 @pytest.mark.parametrize(("field", "value"), [("theta", 0.0), ("bits", 0), ("bits", 17)])
 def test_impossible_quantizers_are_refused(field, value):
-    with pytest.raises(ValidationError, match=field):
+    with pytest.raises(ScenarioError, match=field):
         moniqua(**{field: value})

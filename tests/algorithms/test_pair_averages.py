@@ -10,7 +10,6 @@ from builders import models, setting, simulate, speeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from one_sample_each import ALPHA, CURVATURES, EXACT, HALF, ONE_EACH, SEED, D, N, run, thetas
-from pydantic import ValidationError
 
 from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
@@ -356,5 +355,5 @@ def test_they_refuse_links_of_one_direction_and_an_overlap_with_nothing():
     for method in (AD_PSGD, SWARM):
         with pytest.raises(ScenarioError, match="links that go both ways"):
             Simulation(setting(method, **one_way))
-    with pytest.raises((ValidationError, NestedError), match="a blocking average needs"):
+    with pytest.raises((ScenarioError, NestedError), match="a blocking average needs"):
         setting(SWARM | {"blocking": True, "overlap": True})

@@ -16,9 +16,9 @@ from one_sample_each import (
     run,
     thetas,
 )
-from pydantic import ValidationError
 
 from desim.algorithms.parts.pushes import Pushes
+from desim.errors import ScenarioError
 from desim.schema.registry import find
 
 SGP = {"kind": "sgp", "batch": 3}
@@ -281,5 +281,5 @@ def test_a_message_is_a_model_and_a_weight(fields):
 def test_what_makes_no_sense_is_refused():
     step_size = {"kind": "constant", "alpha": 0.1}
     for field, value in {"delay": -1, "peers": "two", "batch": 0}.items():
-        with pytest.raises(ValidationError, match=field):
+        with pytest.raises(ScenarioError, match=field):
             find("algorithms", "sgp")(**({"batch": 1, "step_size": step_size} | {field: value}))

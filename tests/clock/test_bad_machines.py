@@ -94,8 +94,8 @@ from clusters import complaint
             "cluster.hardware.0.profile = 'phone-fl': needs a profile (desim list hardware), speed",
         ),
         (
-            {"workers": 4, "hardware": {"profile": "h1000"}},
-            "cluster.hardware.0.profile = 'h1000': no such profile; did you mean 'h100'?",
+            {"workers": 4, "hardware": {"profile": "hh100"}},
+            "cluster.hardware.0.profile = 'hh100': no such profile; did you mean 'h100'?",
         ),
         (
             {"workers": 4, "hardware": {"profile": 3}},

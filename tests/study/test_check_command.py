@@ -30,9 +30,11 @@ def test_closed_forms() -> None:
     assert plan.mean_speed_sps == 50
     assert (plan.edges, plan.degrees) == (6, (2, 2.0, 2))
     # A ring with weights 1/3 is a circulant: its eigenvalues are 1/3 + 2/3 cos(2 pi k / n).
-    assert plan.eigenvalues == pytest.approx((1 / 3 + 2 / 3 * cos(2 * pi / 6), 1 / 3 - 2 / 3))
-    assert plan.spectral_gap == pytest.approx(1 - 2 / 3)
-    assert max(plan.row_sum_error, plan.column_sum_error) < 1e-12
+    assert plan.averaging.eigenvalues == pytest.approx(
+        (1 / 3 + 2 / 3 * cos(2 * pi / 6), 1 / 3 - 2 / 3)
+    )
+    assert plan.averaging.spectral_gap == pytest.approx(1 - 2 / 3)
+    assert max(plan.averaging.row_sum_error, plan.averaging.column_sum_error) < 1e-12
 
     dsgd, quantimed = plan.methods
     assert (dsgd.label, dsgd.alpha, dsgd.epsilon) == ("DSGD", (0.5, 0.5), (1.0, 1.0))

@@ -49,8 +49,10 @@ def test_the_profiles_that_come_with_desim():
         "xeon-core-avx512",
     ]
     assert profiles.names("network") == [
+        "1-gbe",
         "10-gbe",
         "100-gbe",
+        "2.5-gbe",
         "25-gbe",
         "edge",
         "geo-10-regions",
@@ -145,8 +147,8 @@ def test_the_cities_are_where_they_are(one, other, km):
 
 def test_an_unknown_profile_comes_with_a_suggestion():
     for call in (profiles.path_of, profiles.read, profiles.about):
-        with pytest.raises(ValueError, match=r"^profile = 'h1000': no such profile; did you mean"):
-            call("hardware", "h1000")
+        with pytest.raises(ValueError, match=r"^profile = 'hh100': no such profile; did you mean"):
+            call("hardware", "hh100")
     with pytest.raises(ValueError, match=r"^profile = '../hardware/h100': no such profile; "):
         profiles.read("network", "../hardware/h100")
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from compressing import compress, uniforms
-from pydantic import ValidationError
 
+from desim.errors import ScenarioError
 from desim.tensors.compressors._sparse import _sorted_largest, largest
 from desim.tensors.compressors.random_k import RandomK
 from desim.tensors.compressors.top_k import TopK
@@ -83,7 +83,7 @@ def test_receivers_with_other_random_numbers_put_numbers_elsewhere():
     ],
 )
 def test_tables_that_contradict_themselves_are_refused(made, table, message):
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(ScenarioError, match=message):
         made(**table)
 
 

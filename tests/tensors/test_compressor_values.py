@@ -3,8 +3,8 @@
 import pytest
 import torch
 from builders import examples, label
-from pydantic import ValidationError
 
+from desim.errors import ScenarioError
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.bf16 import BFloat16
 from desim.tensors.compressors.low_precision import LowPrecision
@@ -187,7 +187,7 @@ def test_random_rounding_levels_do_not_depend_on_the_last_bit_of_a_division():
 
 @pytest.mark.parametrize("outside", [0.4, 0.7])
 def test_a_range_that_is_no_level_is_refused(outside):
-    with pytest.raises(ValidationError, match=r"must be a multiple of grid = 0\.5"):
+    with pytest.raises(ScenarioError, match=r"must be a multiple of grid = 0\.5"):
         RandomRounding(grid=0.5, range=outside)
 
 

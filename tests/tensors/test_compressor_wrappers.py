@@ -5,8 +5,8 @@ import pickle
 import pytest
 import torch
 from compressing import compress, decode, encode, uniforms
-from pydantic import ValidationError
 
+from desim.errors import ScenarioError
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.error_feedback import ErrorFeedback
 from desim.tensors.compressors.per_layer import PerLayer
@@ -108,5 +108,5 @@ def test_error_feedback_of_layers_is_fitted_inside():
 
 
 def test_error_feedback_twice_is_refused():
-    with pytest.raises(ValidationError, match="has error feedback already"):
+    with pytest.raises(ScenarioError, match="has error feedback already"):
         ErrorFeedback(compressor={"kind": "error-feedback", "compressor": "sign"})

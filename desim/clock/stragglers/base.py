@@ -98,7 +98,7 @@ class Fittable(StragglerModel):
             x: measured slowdowns, shape (n,), n at least 10, not all equal.
 
         Raises:
-            pydantic.ValidationError: the model refuses those parameters; `desim fit` then leaves
+            ScenarioError: the model refuses those parameters; `desim fit` then leaves
                 it out.
         """
 
