@@ -11,6 +11,7 @@ from desim.analysis.errors import ResultsError
 from desim.analysis.metrics import aimed
 from desim.analysis.results import at_point, sweep_keys, sweep_points
 from desim.analysis.targets import bits_to_target, target_grid, time_to_target
+from desim.schema.phrases import suggest
 from desim.schema.results import ResultsSchema
 
 CONFIDENCE = 0.95
@@ -56,7 +57,9 @@ def compare(
     labels = list(metrics["algorithm"].unique())
     reference = labels[0] if baseline is None else baseline
     if reference not in labels:
-        raise ResultsError(f"baseline = {reference!r}: must be one of {', '.join(labels)}")
+        raise ResultsError(
+            f"baseline = {reference!r}: must be an algorithm's label; {suggest(reference, labels)}"
+        )
     grid = target_grid(metrics, schema, column.name) if targets is None else targets
     wanted = np.atleast_1d(np.asarray(grid, dtype=float))
     frames = []

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from desim.analysis import style
 from desim.analysis.errors import ResultsError
 from desim.analysis.figures.base import Drawing, FigureData, Per, Report, ReportFigure
+from desim.analysis.files import writing
 from desim.analysis.results import at_point, sweep_keys, sweep_points
 from desim.schema.explain import explain
 from desim.schema.registry import members
@@ -84,7 +85,8 @@ def draw(figures: Sequence[ReportFigure], data: FigureData, home: Path) -> list[
         home: the folder to write to, which exists.
 
     Raises:
-        ResultsError: one line: a figure of one's own raised an error or gave no figure.
+        ResultsError: one line: a figure of one's own raised an error or gave no figure, or the
+            folder can't be written.
     """
     written: dict[str, Picture] = {}
     with style.applied():
@@ -135,7 +137,10 @@ def _write(figure: ReportFigure, drawing: Drawing, point: Mapping[str, Any], fil
     settings = ", ".join(f"{key} = {_text(value)}" for key, value in point.items())
     title = drawing.title or figure.title or drawing.name.replace("-", " ").capitalize()
     try:
-        png, svg = style.save(drawing.figure, file.parent, file.name)
+        with writing(file.parent):
+            png, svg = style.save(drawing.figure, file.parent, file.name)
+    except ResultsError:
+        raise
     except Exception as error:  # what was put into a figure may fail only now
         raise _refused(figure, error) from None
     shown = f"{title}, at {settings}" if settings else title

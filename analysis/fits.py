@@ -51,12 +51,15 @@ def load_fit(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFra
     return laws, slowdowns, curves
 
 
-def report_fit(folder: str | Path, *, figures: Sequence[object] = ()) -> list[Path]:
+def report_fit(
+    folder: str | Path, *, figures: Sequence[object] = (), out: str | Path | None = None
+) -> list[Path]:
     """Draws measured step times and the laws fitted to them, into the folder itself.
 
     Args:
         folder: what `desim fit` wrote.
         figures: further figures of a fit, or "package.module:Class".
+        out: where to draw them to; None for the folder itself.
 
     Returns:
         The files written, fit.png and fit.svg first.
@@ -75,5 +78,5 @@ def report_fit(folder: str | Path, *, figures: Sequence[object] = ()) -> list[Pa
         styles={},
         baseline="",
     )
-    pictures = draw(figures_of("fit", {}, figures), data, root)
+    pictures = draw(figures_of("fit", {}, figures), data, root if out is None else Path(out))
     return [file for picture in pictures for file in (picture.png, picture.svg)]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desim.analysis.errors import ResultsError
+from desim.schema.phrases import suggest
 from desim.schema.results import Column, ResultsSchema
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def chosen(schema: ResultsSchema, metric: str | None = None) -> Column:
     try:
         return schema.column(schema.metric if metric is None else metric)
     except KeyError:
+        name = metric or schema.metric
+        known = [spelled(column) for column in schema.metrics]
         raise ResultsError(
-            f"metric = {metric or schema.metric!r}: isn't measured here; choose from "
-            f"{_listed(schema.metrics)}"
+            f"metric = {name!r}: isn't measured here; {suggest(name, known)}"
         ) from None
 
 

@@ -10,6 +10,7 @@ from desim.analysis import style
 from desim.analysis.comparison import compare
 from desim.analysis.drawing import Picture, draw, figures_of, points_left_out
 from desim.analysis.figures.base import FigureData
+from desim.analysis.files import for_spreadsheets, in_markdown, writing
 from desim.analysis.horizons import curves
 from desim.analysis.metrics import chosen, measured
 from desim.analysis.results import (
@@ -54,6 +55,7 @@ def report(
     *,
     metric: str | None = None,
     figures: Sequence[object] = (),
+    out: str | Path | None = None,
 ) -> list[Path]:
     """Writes the figures that apply (PNG and SVG), `speedup.csv` and an index, `report.md`.
 
@@ -61,21 +63,22 @@ def report(
     sweep key figures of its own.
 
     Args:
-        folder: what `desim run` wrote; `report/` is made in it.
+        folder: what `desim run` wrote.
         baseline: label of the algorithm that speedups refer to; None for the scenario's first.
         targets: values of the metric in the table; None for a few round ones.
         metric: what the report is about, such as `test-accuracy`; None for what the results are.
         figures: figures of one's own besides those that the scenario names: members of
             `ReportFigure`, their tables, or "package.module:Class".
+        out: where to write; None for `report/` in the folder.
 
     Returns:
         The files written, `report.md` first.
 
     Raises:
         ResultsError: no results, an unknown baseline or metric, targets of a metric that has none,
-            or a figure that can't be used.
+            a figure that can't be used, or a place that can't be written.
     """
-    return write_report(folder, baseline, targets, metric=metric, figures=figures).files()
+    return write_report(folder, baseline, targets, metric=metric, figures=figures, out=out).files()
 
 
 def write_report(
@@ -85,6 +88,7 @@ def write_report(
     *,
     metric: str | None = None,
     figures: Sequence[object] = (),
+    out: str | Path | None = None,
 ) -> Written:
     """What `report` does; arguments and errors are the same."""
     root = Path(folder)
@@ -107,35 +111,41 @@ def write_report(
         baseline=reference,
         targets=tuple(round_targets(rows, schema, column.name).tolist()) if aiming else (),
     )
-    home = root / "report"
-    home.mkdir(exist_ok=True)
+    home = root / "report" if out is None else Path(out)
+    with writing(home):
+        pass  # said now, not after the work
     pictures = draw(shown, data, home)
     tables = []
     if aiming and len(target_grid(rows, schema, column.name)):
         tables.append(home / "speedup.csv")
         fine = compare(rows, schema, metric=column.name, baseline=reference)
-        fine.to_csv(tables[0], index=False)
+        with writing(home):
+            for_spreadsheets(fine).to_csv(tables[0], index=False)
     index = home / "report.md"
-    index.write_text(_index(data, table, pictures, tables), encoding="utf-8")
+    text = _index(data, table, pictures, tables)
+    with writing(home):
+        index.write_text(text, encoding="utf-8")
     return Written(data, table, index, tables, pictures)
 
 
 def _index(
     data: FigureData, table: pd.DataFrame, pictures: list[Picture], tables: list[Path]
 ) -> str:
-    parts = [f"# {data.scenario.get('name', data.root.name)}", _state(data.root)]
+    name = str(data.scenario.get("name", data.root.name))
+    parts = [f"# {in_markdown(name)}", _state(data.root)]
     if "target" in table:
         parts += ["## Time to target", _markdown(summary_cells(table))]
     pace = round_times(data.metrics, data.schema)
     parts += ["## Pace", _markdown(summary_cells(pace))]
     if reasons := reason_lines(trials(data.root)):
-        parts.append("\n".join(f"- {line}" for line in reasons))
+        parts.append("\n".join(f"- {in_markdown(line)}" for line in reasons))
     if tables:
         parts.append("Every target of the figures: [speedup.csv](speedup.csv).")
     if note := points_left_out(data):
         parts.append(note)
     for picture in pictures:
-        parts.append(f"## {picture.title}\n\n![{picture.title}]({picture.png.name})")
+        title = in_markdown(picture.title)
+        parts.append(f"## {title}\n\n![{title}]({picture.png.name})")
     return "\n\n".join(parts) + "\n"
 
 
@@ -151,4 +161,4 @@ def _state(root: Path) -> str:
 
 def _markdown(cells: pd.DataFrame) -> str:
     rows = [list(cells.columns), ["---"] * len(cells.columns), *cells.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(map(in_markdown, row)) + " |" for row in rows)

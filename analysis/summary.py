@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from rich import box
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -18,9 +17,9 @@ from desim.analysis.comparison import compare
 from desim.analysis.errors import ResultsError
 from desim.analysis.horizons import curves
 from desim.analysis.metrics import aimed, chosen, measured, spelled
-from desim.analysis.results import at_point, load_schema, sweep_keys, sweep_points, trials
+from desim.analysis.results import at_point, load_schema, scenario, sweep_keys, sweep_points, trials
 from desim.analysis.targets import round_targets
-from desim.schema.results import ResultsSchema
+from desim.schema.results import Column, ResultsSchema, column_name
 
 # In the terminal:
 _MOST_REASONS = 5
@@ -44,9 +43,10 @@ def summary(
 
     Returns:
         The columns of `compare`, and `diverged` (number of seeds),
-        `diverged_at_s` (the earliest, in simulated s; NaN if none), `stalled` (number of seeds)
-        and `reasons` (what `reason_lines` gives, as one text). Where no value moved, one target
-        that is NaN and that nobody reached. For a run without training, or a metric that is
+        `diverged_at_s` (the earliest, in simulated s; NaN if none), `title` (the metric's),
+        `stalled` (number of seeds) and `reasons` (what `reason_lines` gives, as one text). Where no
+        value moved, the target at which a trial ends, or without one a target that is NaN and that
+        nobody reached. For a run without training, or a metric that is
         neither good low nor high, the table of `round_times` instead, with `stalled` and `reasons`.
 
     Raises:
@@ -64,13 +64,26 @@ def summary(
         )
     if rows.empty or column.good is None:
         return _with_reasons(round_times(metrics, schema), finished, trials(folder), schema)
-    found = round_targets(rows, schema, metric) if targets is None else list(dict.fromkeys(targets))
-    wanted = found if len(found) else [math.nan]
+    found = list(round_targets(rows, schema, metric) if targets is None else dict.fromkeys(targets))
+    wanted = found or _stop_target(folder, column) or [math.nan]
     table = compare(rows, schema, wanted, metric=metric, baseline=baseline)
     same = _same(table, finished, schema)
     table["diverged"] = [int((rows["status"] == "diverged").sum()) for rows in same]
     table["diverged_at_s"] = [rows["diverged_at_s"].min() for rows in same]
+    table["title"] = column.title
     return _with_reasons(table, finished, trials(folder), schema)
+
+
+def _stop_target(folder: str | Path, column: Column) -> list[float]:
+    """The value of a metric at which the scenario ends a trial; none, where there is none."""
+    stop = scenario(folder).get("stop", {})
+    if column.name == "train_loss" and "target_train_loss" in stop:
+        return [float(stop["target_train_loss"])]
+    target = stop.get("target", {})
+    metric = target.get("metric", "")
+    name = column_name(str(metric["kind"] if isinstance(metric, dict) else metric))
+    good = {"below": "low", "above": "high"}.get(target.get("when"), column.good)
+    return [float(target["value"])] if (name, good) == (column.name, column.good) else []
 
 
 def _same(table: pd.DataFrame, finished: pd.DataFrame, schema: ResultsSchema) -> list[pd.DataFrame]:
@@ -178,15 +191,21 @@ def summary_cells(table: pd.DataFrame) -> pd.DataFrame:
         if "stalled" in given and table["stalled"].any():
             cells["note"] = [_stall_note(row) for row in rows]
     else:
+        references = {
+            tuple(row[key] for key in [*keys, "target"]): row
+            for row in rows
+            if row["algorithm"] == row["baseline"]
+        }
         cells = {
-            f"target {rows[0]['metric'].replace('_', ' ')}": [
-                _plain(row["target"]) for row in rows
-            ],
+            f"target {rows[0]['title']}": [_plain(row["target"]) for row in rows],
             "algorithm": [row["algorithm"] for row in rows],
             "time to target": [_time_cell(row) for row in rows],
             f"speedup over {rows[0]['baseline']} (95 %)": [_speedup_cell(row) for row in rows],
             "bits to target": [format_bits(row["bits"]) for row in rows],
-            "note": [_note(row) for row in rows],
+            "note": [
+                _note(row, references.get(tuple(row[key] for key in [*keys, "target"])))
+                for row in rows
+            ],
         }
     return pd.DataFrame(point | cells)
 
@@ -199,7 +218,10 @@ def summary_table(table: pd.DataFrame, title: str = "") -> Group:
         title: put above it; none if empty.
     """
     cells = summary_cells(table)
-    rendered = Table(title=title or None, collapse_padding=True, box=box.SIMPLE, pad_edge=False)
+    # Texts, not markup: a label may hold brackets, or words between colons.
+    rendered = Table(
+        title=Text(title) if title else None, collapse_padding=True, box=box.SIMPLE, pad_edge=False
+    )
     notes: list[str] = []
     asked = list(cells.columns[: list(cells.columns).index("algorithm")])
     if "note" in cells:
@@ -215,16 +237,16 @@ def summary_table(table: pd.DataFrame, title: str = "") -> Group:
         word = min(max(map(len, name.split())), _LABEL)
         heading = textwrap.fill(name, max(width, word), break_on_hyphens=False)
         if name == "algorithm":
-            rendered.add_column(heading, min_width=min(width, _LABEL))
+            rendered.add_column(Text(heading), min_width=min(width, _LABEL))
         else:
-            rendered.add_column(heading, justify="right", min_width=width)
+            rendered.add_column(Text(heading), justify="right", min_width=width)
     # A section per question: a point of the sweep and a target.
     first = (cells[asked] != cells[asked].shift()).any(axis=1)
     cells.loc[~first, asked] = ""
     for row, begins in zip(cells.itertuples(index=False), first, strict=True):
         if begins:
             rendered.add_section()
-        rendered.add_row(*map(escape, row))
+        rendered.add_row(*map(Text, row))
     return Group(rendered, *(Text(note, style="table.caption") for note in notes))
 
 
@@ -276,12 +298,16 @@ def _stall_note(row: dict[str, Any]) -> str:
     return f"{row['stalled']} of {row['seeds']} seeds stalled" if row["stalled"] else ""
 
 
-def _note(row: dict[str, Any]) -> str:
+def _note(row: dict[str, Any], reference: dict[str, Any] | None) -> str:
     """Whatever a mean over only some of the seeds would hide."""
     notes = []
     if 0 < row["reached"] < row["seeds"]:
         notes.append(f"reached by {row['reached']} of {row['seeds']} seeds")
-    if row["reached"] and not row["pairs"]:
+    if _before_training(row):
+        notes.append("met before training")
+    elif reference and _before_training(reference):
+        notes.append(f"{row['baseline']} met it before training")
+    elif row["reached"] and not row["pairs"]:
         notes.append(f"{row['baseline']} did not reach it")
     elif row["pairs"] < row["reached"]:
         notes.append(f"{row['baseline']} reached it in {row['pairs']} of these")
@@ -291,3 +317,8 @@ def _note(row: dict[str, Any]) -> str:
             f"{_seconds(row['diverged_at_s'])}"
         )
     return "; ".join([*notes, stalled] if (stalled := _stall_note(row)) else notes)
+
+
+def _before_training(row: dict[str, Any]) -> bool:
+    """Whether a seed met the target at time 0: that has no ratio to any other time."""
+    return bool(row["time_low_s"] == 0)

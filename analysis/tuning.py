@@ -45,12 +45,15 @@ def load_candidates(folder: str | Path) -> pd.DataFrame:
     return stored.table(file, *_CANDIDATES)
 
 
-def report_tuning(folder: str | Path, *, figures: Sequence[object] = ()) -> list[Path]:
+def report_tuning(
+    folder: str | Path, *, figures: Sequence[object] = (), out: str | Path | None = None
+) -> list[Path]:
     """Draws the objective against the number searched, into the folder's `report/`.
 
     Args:
         folder: what `desim tune` wrote.
         figures: further figures of a search, or "package.module:Class".
+        out: where to draw them to; None for `report/` in the folder.
 
     Returns:
         The files written, sensitivity.png and sensitivity.svg first.
@@ -71,7 +74,6 @@ def report_tuning(folder: str | Path, *, figures: Sequence[object] = ()) -> list
         styles=style.line_styles(labels),
         baseline=labels[0],
     )
-    home = root / "report"
-    home.mkdir(exist_ok=True)
+    home = root / "report" if out is None else Path(out)
     pictures = draw(figures_of("tuning", described, figures), data, home)
     return [file for picture in pictures for file in (picture.png, picture.svg)]

@@ -17,7 +17,6 @@ from builders import examples
 from scipy import stats
 
 from desim.clock.stragglers.base import Fittable, Law, StragglerModel
-from desim.errors import ScenarioError
 from desim.measuring.fitting import Fit
 from desim.streams import Streams
 
@@ -195,7 +194,7 @@ def _moved(found: Fittable, path: tuple[Any, ...], factor: float) -> Fittable | 
     node[last] = node[last] * factor if abs(node[last]) > 0.01 else node[last] + factor - 1
     try:
         return type(found).model_validate({k: v for k, v in table.items() if k != "kind"})
-    except ScenarioError:
+    except ValueError:
         return None
 
 

@@ -11,8 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from desim.analysis.drawing import points_left_out
-from desim.analysis.errors import ResultsError
-from desim.analysis.files import whole
+from desim.analysis.files import whole, writing
 from desim.analysis.report import Written, write_report
 from desim.analysis.results import sweep_keys, sweep_points, trials, unfinished
 from desim.analysis.summary import divergence_lines, round_times, stall_lines, summary_cells
@@ -44,6 +43,7 @@ def web_report(
     *,
     metric: str | None = None,
     figures: Sequence[object] = (),
+    out: str | Path | None = None,
 ) -> list[Path]:
     """Writes all that `report` writes, and `report.html` with everything in one page.
 
@@ -51,22 +51,19 @@ def web_report(
     its own script may run in it.
 
     Args:
-        folder, baseline, targets, metric, figures: as for `report`.
+        folder, baseline, targets, metric, figures, out: as for `report`.
 
     Returns:
         The files written, `report.html` first.
 
     Raises:
-        ResultsError: as for `report`, or a page that can't be written.
+        ResultsError: as for `report`.
     """
-    written = write_report(folder, baseline, targets, metric=metric, figures=figures)
+    written = write_report(folder, baseline, targets, metric=metric, figures=figures, out=out)
     page = written.index.with_name("report.html")
     text = _rendered(written)
-    try:
-        with whole(page) as stream:
-            stream.write(text.encode())
-    except OSError as error:
-        raise ResultsError(f"{page}: must be a file that can be written ({error})") from None
+    with writing(page.parent), whole(page) as stream:
+        stream.write(text.encode())
     return [page, *written.files()]
 
 

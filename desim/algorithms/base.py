@@ -4,6 +4,8 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from pydantic import field_validator
+
 from desim.clock.fleet import Fleet
 from desim.errors import ScenarioError
 from desim.mixings.base import Mixing, Weights
@@ -42,6 +44,13 @@ class Algorithm(Member):
     optimizer: Optimizer = Optimizer()
     topology: Topology | None = None
     mixing: Mixing | None = None
+
+    @field_validator("label")
+    @classmethod
+    def _can_be_read(cls, label: str) -> str:
+        if label and (not label.isprintable() or not label.strip()):
+            raise ValueError("must be letters that can be seen, in one line")
+        return label
 
     @property
     def name(self) -> str:

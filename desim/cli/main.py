@@ -12,7 +12,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
 
 from desim.cli import measure, options, progress
@@ -81,7 +80,7 @@ def run(
     """Run a scenario; trials that are finished in the results folder are kept."""
     from desim.studies import study
 
-    console = Console(quiet=quiet)
+    console = _console(quiet=quiet)
     with progress.shown(console) as show:
         folder = study.run(
             scenario,
@@ -153,7 +152,7 @@ def tune(
     from desim.tuning.search import prepare_search
     from desim.tuning.tune import execute
 
-    console = Console(quiet=quiet)
+    console = _console(quiet=quiet)
     low, high = options.numbers("--range", range_, "0.01,10", 2) or (None, None)
     aimed, values = options.targets("--target", target)
     if len(values) > 1:
@@ -171,7 +170,7 @@ def tune(
         epsilons=options.numbers("--epsilon", epsilon, "0.5,1"),
         deadline=deadline,
     )
-    console.print(escape(str(planned)), soft_wrap=True)
+    console.print(str(planned), soft_wrap=True)
     with progress.shown(console) as show:
         tuning = execute(
             planned,
@@ -195,7 +194,10 @@ def check(
     from desim.scenario.scenario import prepared
     from desim.studies.plan import plan
 
-    print_plan(plan(prepared(scenario, options.values(set_), None), train=not no_train), Console())
+    print_plan(
+        plan(prepared(scenario, options.values(set_), None), train=not no_train),
+        Console(emoji=False),
+    )
 
 
 @app.command()
@@ -227,6 +229,10 @@ def report(
         list[str] | None,
         typer.Option(metavar="MODULE:CLASS", help="A figure of your own to draw too; repeatable."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to write.", show_default="report/ in the folder"),
+    ] = None,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
     aimed, targets = options.targets("--target", target)
@@ -236,7 +242,7 @@ def report(
     with _analysing() as analysis:
         kind = analysis.load_schema(folder, None).kind
     if kind == "run":
-        _report(folder, Console(), html=html, figures=figure or (), **about)
+        _report(folder, _console(), html=html, figures=figure or (), out=out, **about)
         return
     if html or any(about.values()):
         raise ScenarioError(
@@ -245,8 +251,8 @@ def report(
         )
     with _analysing() as analysis:
         draw = analysis.report_tuning if kind == "tuning" else analysis.report_fit
-        drawn = draw(folder, figures=figure or ())[0]
-    Console().print(f"figure: {escape(str(drawn))}", soft_wrap=True)
+        drawn = draw(folder, figures=figure or (), out=out)[0]
+    _console().print(f"figure: {drawn}", soft_wrap=True)
 
 
 @app.command()
@@ -264,7 +270,7 @@ def trace(
     """Write a trial's timeline for ui.perfetto.dev or chrome://tracing."""
     with _analysing() as analysis:
         path = analysis.trace(folder, trial, out)
-    Console(soft_wrap=True).print(f"trace: {escape(str(path))}")
+    _console().print(f"trace: {path}", soft_wrap=True)
 
 
 @app.command("list")
@@ -274,13 +280,13 @@ def list_(
     """List what scenarios can be made of, with a line of help each."""
     from desim.scenario.catalogue import lists
 
-    console = Console()
+    console = _console()
     for name, lines in lists(axis).items():
         table = RichTable(title=name, title_justify="left", show_header=False, box=None)
         table.add_column(no_wrap=True, min_width=max(map(len, lines)))
         table.add_column()
         for key, line in lines.items():
-            table.add_row(key, escape(line))
+            table.add_row(key, line)
         console.print(table)
 
 
@@ -362,13 +368,19 @@ def _report(
     *,
     html: bool = False,
     figures: Sequence[str] = (),
+    out: Path | None = None,
     **about: Any,
 ) -> None:
     """Writes the report and prints its table; `about` says of what, as the analysis takes it."""
     with _analysing() as analysis:
         write = analysis.web_report if html else analysis.report
-        paths = write(folder, **about, figures=figures)
         console.print(analysis.summary_table(analysis.summary(folder, **about)))
-    console.print(f"results: {escape(str(folder))}, figures: {escape(str(paths[0].parent))}")
+        paths = write(folder, **about, figures=figures, out=out)
+    console.print(f"results: {folder}, figures: {paths[0].parent}")
     if html:
-        console.print(f"page: {escape(str(paths[0]))}")
+        console.print(f"page: {paths[0]}")
+
+
+def _console(*, quiet: bool = False) -> Console:
+    """One that prints texts as they are: labels and paths are no markup."""
+    return Console(quiet=quiet, markup=False, emoji=False)

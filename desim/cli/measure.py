@@ -53,8 +53,8 @@ def fit(
     from desim import analysis
 
     figure = analysis.report_fit(folder)[1]
-    _print_fit(found, Console())
-    plain = Console(soft_wrap=True, highlight=False)
+    _print_fit(found, Console(emoji=False))
+    plain = Console(soft_wrap=True, highlight=False, emoji=False)
     if note := fit_files.worker_note(found):
         plain.print(escape(f"workers: {note}"))
     if found.best.ks_p < _UNLIKELY and found.best.ks > _FAR:
@@ -173,8 +173,8 @@ def calibrate(
         command=shlex.join(["desim", *sys.argv[1:]]),
     )
     profile_file.write(profile_file.profile(found, origin), file)
-    _print_calibration(found, Console())
-    plain = Console(soft_wrap=True, highlight=False)
+    _print_calibration(found, Console(emoji=False))
+    plain = Console(soft_wrap=True, highlight=False, emoji=False)
     line = f"hardware = {inline({'file': str(file.resolve())})}"
     plain.print(f"\n[bold]\\[cluster][/bold]\n{escape(line)}")
 

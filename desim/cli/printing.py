@@ -46,7 +46,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(table)
     for method in plan.methods:
         for key, value in method.details.items():
-            console.print(f" {escape(method.label)}: {key} = {value}")
+            console.print(f" {escape(method.label)}: {key} = {escape(str(value))}")
     rounds = min(method.rounds for method in plan.methods)
     console.print(f" mean round: simulated, {rounds} rounds of the clock alone, first seed")
     for line in _amounts(plan):
@@ -115,14 +115,14 @@ def _span(begin: float, end: float) -> str:
 
 def print_profile(where: str, name: str, path: Path) -> None:
     """Prints a profile as it stands in its file, with the sources of its numbers."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{name}[/bold] ({where})\n")
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    console.print(f"[bold]{escape(name)}[/bold] ({where})\n")
     console.print(escape(path.read_text(encoding="utf-8")))
 
 
 def print_member(axis: str, kind: str, cls: type[Table]) -> None:
     """Prints a member's or a table's documentation and its fields."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     console.print(f"[bold]{kind}[/bold] ({axis})\n")
     module = inspect.getmodule(cls)
     texts = [inspect.getdoc(module)] if axis != "table" else []

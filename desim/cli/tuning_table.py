@@ -3,7 +3,6 @@
 from math import isfinite, nan
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
 
 from desim import analysis
@@ -11,7 +10,10 @@ from desim.tuning.tune import Tuning
 
 
 def print_tuning(tuning: Tuning, deadline: bool, console: Console) -> None:
-    """Prints the best of each method, what is to be known about it, and draws the figure."""
+    """Prints the best of each method, what is to be known about it, and draws the figure.
+
+    The console takes texts as they are, without markup.
+    """
 
     best_of, own = ("T_d [s]", "b / E[V] [s]") if deadline else ("best", "scenario's")
     objective = tuning.objective
@@ -21,13 +23,13 @@ def print_tuning(tuning: Tuning, deadline: bool, console: Console) -> None:
     table = RichTable(title=str(objective), title_justify="left", box=None)
     table.add_column("method", overflow="fold")
     for column in (best_of, what, own, what, "lost by it"):
-        table.add_column(escape(column), justify="right")
+        table.add_column(column, justify="right")
     for method in tuning.methods:
         name = "" if deadline else f"{method.parameter} = "
         epsilon = "" if method.epsilon is None else f", epsilon = {method.epsilon:g}"
         cost, before = method.score.cost, method.own_score
         table.add_row(
-            escape(method.label),
+            method.label,
             f"{name}{method.value:.4g}{epsilon}",
             _score_cell(objective.shown(cost), unit),
             f"{method.own:.4g}",
@@ -37,10 +39,10 @@ def print_tuning(tuning: Tuning, deadline: bool, console: Console) -> None:
     console.print(table)
     for method in tuning.methods:
         if method.note:
-            console.print(f" {escape(method.label)}: {escape(method.note)}", soft_wrap=True)
+            console.print(f" {method.label}: {method.note}", soft_wrap=True)
     figures = analysis.report_tuning(tuning.folder)
     console.print(
-        f"scenario: {escape(str(tuning.folder / 'tuned.toml'))}, figure: {escape(str(figures[0]))}",
+        f"scenario: {tuning.folder / 'tuned.toml'!s}, figure: {figures[0]!s}",
         soft_wrap=True,
     )
 

@@ -38,6 +38,12 @@ def short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def one_line(error: object) -> str:
+    """What another library says of a file, in one line of letters that can be seen."""
+    words = " ".join(str(error).split())
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+
+
 def spelled(key: str) -> str:
     """A key as it stands in a message: as it is, or quoted where it would be hard to see."""
     return key if key.isprintable() and key.strip() == key != "" else repr(key)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from desim.schema.phrases import short
+from desim.schema.phrases import one_line, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,18 +43,16 @@ class NumberTable:
         real: Sequence[str],
         optional: Sequence[str] = (),
     ) -> None:
-        import pandas as pd
         import pyarrow as pa
 
         self._path = Path(path)
         self._parquet = self._path.suffix == ".parquet"
         try:
             self._path.open("rb").close()  # pyarrow doesn't say what is wrong with a path
-            read = pd.read_parquet if self._parquet else _read_csv
+            read = _read_parquet if self._parquet else _read_csv
             frame = read(self._path)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"file = {str(path)!r}: can't be read ({reason})") from None
+        except (OSError, ValueError, TypeError, LookupError, pa.ArrowException) as error:
+            raise ValueError(f"file = {str(path)!r}: can't be read ({one_line(error)})") from None
         names = [*whole, *real]
         missing = [name for name in names if name not in frame.columns]
         if missing:
@@ -99,6 +97,15 @@ class NumberTable:
         """An error at a row, counted from 0."""
         where = f"row {row + 1}" if self._parquet else f"line {self._labels[row] + 2}"
         return ValueError(f"file = {str(self._path)!r}, {where}: {text}")
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """The columns alone: what pandas has noted beside them may be damaged, and isn't needed."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        frame: pd.DataFrame = file.read().replace_schema_metadata().to_pandas()
+    return frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

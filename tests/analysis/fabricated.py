@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tomli_w
 
 SCHEMA = pa.schema(
     [
@@ -117,8 +118,11 @@ class Fabricator:
         ]
         self._sweep: dict[str, None] = {}
         folder.mkdir()
-        entries = [f'[[algorithms]]\nkind = "dsgd"\nlabel = "{label}"\n' for label in labels]
-        (folder / "scenario.toml").write_text('name = "fabricated"\n' + "".join(entries))
+        entries = [
+            f'[[algorithms]]\nkind = "dsgd"\n{tomli_w.dumps({"label": label})}' for label in labels
+        ]
+        text = 'name = "fabricated"\n' + "".join(entries)
+        (folder / "scenario.toml").write_text(text, encoding="utf-8")
         (folder / "manifest.json").write_text("{}")
 
     def measure(self, name: str, good: str | None, **more: Any) -> None:
@@ -154,7 +158,9 @@ class Fabricator:
         point = dict(sweep or {})
         self._sweep |= dict.fromkeys(point)
         self.describe()
-        name = "_".join([label, *(f"{value}" for value in point.values()), str(seed)])
+        name = "_".join(
+            [label.replace("/", "-"), *(f"{value}" for value in point.values()), str(seed)]
+        )
         home = self.folder / "trials" / name
         home.mkdir(parents=True)
         times, losses = np.asarray(time_s, dtype=float), np.asarray(loss, dtype=float)

@@ -160,10 +160,15 @@ def test_a_count_has_no_targets(raced):
 
 
 def test_a_metric_that_is_not_measured_is_refused_with_those_that_are(raced):
-    rule = r"metric = 'accuracy': isn't measured here; choose from round, steps, samples, bits-sent"
+    rules = {
+        "speed": "choose from round, steps, samples, bits-sent",
+        "accuracy": r"did you mean 'test-accuracy'\?",
+    }
     for ask in (analysis.summary, analysis.report, analysis.web_report):
-        with pytest.raises(analysis.ResultsError, match=rule):
-            ask(raced.folder, metric="accuracy")
+        for name, rule in rules.items():
+            refused = f"metric = '{name}': isn't measured here; {rule}"
+            with pytest.raises(analysis.ResultsError, match=refused):
+                ask(raced.folder, metric=name)
     assert not (raced.folder / "report").exists()
 
 

@@ -149,7 +149,7 @@ def test_it_is_seen_in_the_files_the_index_and_the_page(made: Fabricator, own: s
     assert {"last-values.png", "last-values.svg", "timeline.png"} <= set(names)
     assert names.index("last-values.png") > names.index("time-share.png")  # after desim's own
     page, index = (path.read_text(encoding="utf-8") for path in paths[:2])
-    assert "## Where <each> trial ended\n\n![Where <each> trial ended](last-values.png)" in index
+    assert "## Where &lt;each&gt; trial ended\n\n![Where &lt;each&gt; trial" in index
     assert "<figcaption>Where &lt;each&gt; trial ended</figcaption>" in page
     assert "One bar a trial." in page
 

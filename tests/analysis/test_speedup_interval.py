@@ -107,5 +107,8 @@ def test_without_targets_the_whole_grid_is_compared(fabricate):
 def test_an_unknown_baseline_is_refused_with_those_there_are(fabricate):
     made = fabricate("slow", "fast")
     made.decay("slow", 0, 10.0)
-    with pytest.raises(analysis.ResultsError, match=r"baseline = 'SGD': must be one of slow"):
+    with pytest.raises(
+        analysis.ResultsError,
+        match=r"baseline = 'SGD': must be an algorithm's label; choose from slow",
+    ):
         compared(made, TARGETS, baseline="SGD")

@@ -233,5 +233,5 @@ def test_provenance_gives_checksums_and_a_command_to_repeat(run):
 
 def test_a_page_that_cannot_be_written_says_so(run):
     (run.folder / "report" / "report.html").mkdir(parents=True)
-    with pytest.raises(ResultsError, match=r"report\.html: must be a file that can be written"):
+    with pytest.raises(ResultsError, match=r"report\.html is a folder\)"):
         analysis.web_report(run.folder)

@@ -287,7 +287,7 @@ def test_a_path_that_is_no_file(name):
         ("speed", ["1.0", "x"], ", row 2: speed = 'x': must be a finite number"),
         ("speed", [None, 1.0], ", row 1: speed = nan: must be a finite number"),
         ("speed", [[1.0], [2.0]], ", row 1: speed = [1.]: must be a finite number"),
-        ("worker", pd.array([0, None], "Int64"), ", row 2: worker = <NA>: must be a finite number"),
+        ("worker", pd.array([0, None], "Int64"), ", row 2: worker = nan: must be a finite number"),
         (
             "worker",
             [0, 2],

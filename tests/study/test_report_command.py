@@ -37,7 +37,8 @@ def test_targets_and_the_baseline_can_be_chosen(tmp_path: Path, desim: Call) -> 
         complaint = desim("report", out, "--target", wrong).complaint
         assert complaint.startswith(f"--target = '{wrong}': must be finite numbers")
     assert "must be numbers" in desim("report", out, "--target", "much").complaint
-    assert "must be one of DSGD, QT" in desim("report", out, "--baseline", "SGD").complaint
+    assert "did you mean 'DSGD'?" in desim("report", out, "--baseline", "SGD").complaint
+    assert "choose from DSGD, QT" in desim("report", out, "--baseline", "fast").complaint
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desim.schema.phrases import one_line
+
 
 def loads(data: bytes) -> Any:
     """What is in a pickle: numbers, texts, lists, tables, and arrays of uint8.
@@ -26,7 +28,7 @@ def loads(data: bytes) -> Any:
     try:
         return _plain(_Reader(data).load())
     except Exception as error:  # a broken pickle may raise nearly anything
-        raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:200]) from None
+        raise ValueError(one_line(f"{type(error).__name__}: {error}")[:200]) from None
 
 
 class _Array:
