@@ -32,8 +32,8 @@ _ROUNDS = 200
 #: ... or fewer, so that no more than so many messages are sent ...
 _MESSAGES = 200_000
 
-#: ... and so many of the clock's events happen, a few seconds' worth.
-_EVENTS = 1_000_000
+#: ... and so many of the clock's events happen, a second or two's worth.
+_EVENTS = 300_000
 
 #: The timelines' column of samples has 32 bits.
 MOST_SAMPLES = 2**31 - 1
@@ -212,7 +212,8 @@ def measure(setting: Setting, links: int) -> Measured:
         setting: the trial.
         links: directed links of its graph.
     """
-    rounds = max(1, min(_ROUNDS, _MESSAGES // links))
+    sends = links / (1 - setting.network.link.losses()[0])
+    rounds = max(1, min(_ROUNDS, int(_MESSAGES / sends)))
     clock = replace(setting, stop=Stop(rounds=rounds), evaluate=Evaluate(every_rounds=rounds))
     simulation = Simulation(clock, train=False, env=Bounded(_EVENTS))
     outcome = simulation.run()
