@@ -8,7 +8,7 @@ from desim.schema.limits import broken
 from desim.schema.phrases import short, spelled
 
 #: The keys, in any table, whose values are paths.
-_PATHS = ("file", "folder", "cache")
+PATHS = ("file", "folder", "cache")
 
 
 def anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def _anchored(value: Any, folder: Path, key: str) -> Any:
         return {key: _anchored(item, folder, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_anchored(item, folder, key) for item in value]
-    is_path = isinstance(value, str) and key.rpartition(".")[2] in _PATHS
+    is_path = isinstance(value, str) and key.rpartition(".")[2] in PATHS
     return str(folder / value) if is_path else value
 
 
