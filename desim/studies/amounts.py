@@ -84,6 +84,9 @@ def check_numbers(setting: Setting, streams: Streams, *, train: bool) -> None:
         ScenarioError: the key, what it amounts to and the most that there may be.
     """
     _check_round(setting)
+    if not setting.algorithm.has_server:
+        topology = setting.algorithm.topology or setting.network.topology
+        topology.check_links(setting.cluster.size)
     parameters = _parameters(setting, streams)
     if parameters > MOST_PARAMETERS:
         raise ScenarioError(

@@ -130,7 +130,6 @@ def _check_point(settings: list[Setting], *, train: bool) -> None:
     streams, workers = Streams(first.seed), first.cluster.size
     for setting in settings:
         check_numbers(setting, streams, train=train)
-    first.network.topology.check_links(workers)
     if train:
         first.problem.task(workers, streams, torch.device("cpu"))
     else:

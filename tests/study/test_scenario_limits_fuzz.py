@@ -180,7 +180,7 @@ def replacement(draw: random.Random, old: Any) -> Any:
         numbers = [one for one in VALUES if type(one) is type(old)]
         new = draw.choice(numbers) if draw.random() < 0.6 else old * draw.choice(FACTORS)
         # Many workers take their time, as they should.
-        return 40 if old in (4, 2) and 40 < new <= 10**6 else new
+        return 12 if old in (4, 2) and 12 < new <= 10**6 else new
     return draw.choice(VALUES)
 
 
@@ -254,7 +254,7 @@ def go_through(scenario: Scenario, left: list[int]) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_mutated_tables(seed: int) -> None:
-    draw, accepted, left = random.Random(seed), 0, [40]
+    draw, accepted, left = random.Random(seed), 0, [45]
     for number in range(1_000):
         table = mutant(draw)
         with alarmed():
@@ -275,7 +275,7 @@ def test_mutated_tables(seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_mutated_options(seed: int) -> None:
-    draw, accepted, left = random.Random(100 + seed), 0, [20]
+    draw, accepted, left = random.Random(100 + seed), 0, [10]
     scenarios = [from_table(base) for base in BASES]
     for number in range(600):
         texts, base = setting_texts(draw), draw.choice(scenarios)
@@ -291,5 +291,5 @@ def test_mutated_options(seed: int) -> None:
             except BaseException as error:
                 error.add_note(f"options {number} of seed {seed}: {texts!r:.3000}")
                 raise
-    assert accepted > 30
+    assert accepted > 10
     assert left[0] == 0
