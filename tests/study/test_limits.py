@@ -81,7 +81,7 @@ def test_a_dotted_key_of_many_parts(head: str, tmp_path: Path, desim: Call) -> N
     with pytest.raises(ScenarioError, match="at most 50 parts"):
         from_table(tiny()).with_values({key: 1})
     file = tmp_path / "deep.toml"
-    file.write_text(f"{key} = 1", encoding="utf-8")
+    file.write_text(head + ".a" * 1_000 + " = 1", encoding="utf-8")
     with pytest.raises(ScenarioError, match="no deeper than"):
         read(file)
 
@@ -140,7 +140,6 @@ def test_millions_of_trials() -> None:
         ({"stop.rounds": 10**7, "evaluate.every_rounds": 1}, "evaluate.every_rounds = 1: amounts"),
         ({"evaluate": {"every_s": 1e-9}}, "evaluate.every_s = 1e-09: amounts to 1"),
         ({"stop.rounds": 10**12, "evaluate.every_rounds": 10**9}, "stop.rounds = 1e+12: amounts"),
-        ({"faults": {"links": {"mean_up_s": 1e-9, "mean_down_s": 1e-9}}}, "faults: a worker or"),
         (
             {"cluster.workers": 10_000, "algorithms": [{"kind": "all-reduce-sgd", "batch": 1}]},
             "10,000 workers send 199,980,000 messages in each round, on 10,000 links",
@@ -148,10 +147,6 @@ def test_millions_of_trials() -> None:
         (
             {"cluster.workers": 10_000, "algorithms": [{"kind": "prague", "batch": 1}]},
             "10,000 workers have some 99,990,000 directed links",
-        ),
-        (
-            {"cluster.stragglers": {"kind": "markov", "mean_slow_s": 1e-6, "factor": 1e9}},
-            "stragglers: a worker's speed changes more than",
         ),
         ({"cluster.stragglers": {"kind": "lognormal", "mu": 0.0, "sigma": 1e9}}, "stragglers"),
     ],
