@@ -179,8 +179,8 @@ def replacement(draw: random.Random, old: Any) -> Any:
     if isinstance(old, int | float) and draw.random() < 0.8:
         numbers = [one for one in VALUES if type(one) is type(old)]
         new = draw.choice(numbers) if draw.random() < 0.6 else old * draw.choice(FACTORS)
-        # Many workers take their time, as they should.
-        return 12 if old in (4, 2) and 12 < new <= 10**6 else new
+        # Many workers, and large models, take their time, as they should.
+        return 12 if old in (4, 2) and 12 < new <= 10**8 else new
     return draw.choice(VALUES)
 
 
