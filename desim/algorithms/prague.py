@@ -92,7 +92,7 @@ class Prague(Algorithm):
 
     def message_bits(self, size: Callable[[Compressor], int], workers: int) -> tuple[int, ...]:
         """One chunk of as many as the group has members."""
-        return chunk_sizes(self.compressor, size, range(self.group, 1, -1))
+        return chunk_sizes(self.compressor, size, range(min(self.group, workers), 1, -1))
 
 
 class _Drawn(Groups):

@@ -74,7 +74,9 @@ def _amounts(plan: Plan) -> Iterator[str]:
 
 def _about(count: float) -> str:
     """A count as it is known: to three digits."""
-    return f"{float(f'{count:.3g}'):,.0f}" if count < inf else "an unknown number of"
+    if count == inf:
+        return "an unknown number of"
+    return f"{count:.3g}" if count < 1000 else f"{float(f'{count:.3g}'):,.0f}"
 
 
 def _averaging(found: Averaging | str) -> dict[str, str]:

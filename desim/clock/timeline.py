@@ -35,6 +35,9 @@ DTYPES = {
     "samples": np.int32,
 }
 
+#: Samples of one gradient that their column holds.
+MOST_SAMPLES = 2**31 - 1
+
 _PIECE = 200_000
 
 

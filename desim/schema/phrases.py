@@ -46,6 +46,8 @@ def one_line(error: object) -> str:
 
 def spelled(key: str) -> str:
     """A key as it stands in a message: as it is, or quoted where it would be hard to see."""
+    if len(key) > 200:
+        return short(key)
     return key if key.isprintable() and key.strip() == key != "" else repr(key)
 
 

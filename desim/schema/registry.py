@@ -210,7 +210,7 @@ class Member(Table):
             raise ValueError(f"needs a kind: one of {', '.join(kinds(cls.axis))}")
         member = find(cls.axis, table["kind"])
         if not issubclass(member, cls):
-            raise ValueError(f"{table['kind']!r} is no member of {cls.axis}")
+            raise ValueError(f"{short(table['kind'])} is no member of {cls.axis}")
         try:
             return member.model_validate({k: v for k, v in table.items() if k != "kind"})
         except ValidationError as error:
@@ -317,7 +317,7 @@ def find(axis: str, kind: object) -> type[Member]:
         return _load(kind)
     known = index(axis)
     if kind not in known:
-        raise ValueError(f"kind = {kind!r}: no such kind; {suggest(kind, list(known))}")
+        raise ValueError(f"kind = {short(kind)}: no such kind; {suggest(kind, list(known))}")
     entry = known[kind]
     found: type[Member] = getattr(importlib.import_module(entry.module), entry.cls)
     return found
@@ -329,7 +329,7 @@ def _load(path: str) -> type[Member]:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
-    key = f"kind = {path!r}"
+    key = f"kind = {short(path)}"
     try:
         loaded = getattr(importlib.import_module(module_name), class_name)
     except Exception as error:  # whatever the user's module does while it is imported

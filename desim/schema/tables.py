@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from desim.schema.limits import LARGEST, SMALLEST
+from desim.schema.paths import regular
 from desim.schema.phrases import one_line, short
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class NumberTable:
         self._path = Path(path)
         self._parquet = self._path.suffix == ".parquet"
         try:
-            self._path.open("rb").close()  # pyarrow doesn't say what is wrong with a path
+            regular(self._path).open("rb").close()  # pyarrow doesn't say what is wrong with a path
             read = _read_parquet if self._parquet else _read_csv
             frame = read(self._path)
         except (OSError, ValueError, TypeError, LookupError, pa.ArrowException) as error:
@@ -85,6 +87,11 @@ class NumberTable:
             value = column.iloc[bad[0]]
             said = short(value) if isinstance(value, str) else str(value)
             raise self.error(int(bad[0]), f"{column.name} = {said}: must be a finite number")
+        size = np.abs(numbers)
+        bad = np.flatnonzero((size > LARGEST) | ((size < SMALLEST) & (size > 0)))
+        if len(bad):
+            rule = f"must be 0 or from {SMALLEST:.4g} to {LARGEST:.4g} in size"
+            raise self.error(int(bad[0]), f"{column.name} = {numbers[bad[0]]:g}: {rule}")
         return numbers
 
     def refuse(self, bad: npt.NDArray[np.bool_], name: str, rule: str) -> None:

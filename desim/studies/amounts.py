@@ -15,6 +15,7 @@ import numpy as np
 from desim.algorithms.parts.deadline import Deadline
 from desim.clock.environment import Bounded
 from desim.clock.fleet import Fleet
+from desim.clock.timeline import MOST_SAMPLES
 from desim.engine.simulation import MOST_EVALUATIONS, Simulation
 from desim.engine.stopping import step_limit, time_limit
 from desim.errors import ScenarioError
@@ -32,11 +33,8 @@ _ROUNDS = 200
 #: ... or fewer, so that no more than so many messages are sent ...
 _MESSAGES = 200_000
 
-#: ... and so many of the clock's events happen, a few seconds' worth.
-_EVENTS = 1_000_000
-
-#: The timelines' column of samples has 32 bits.
-MOST_SAMPLES = 2**31 - 1
+#: ... and so many of the clock's events happen, a second or two's worth.
+_EVENTS = 300_000
 
 #: A trial with more messages, or local steps, would take a desktop computer weeks, at some 100,000
 #: a second.
@@ -86,6 +84,9 @@ def check_numbers(setting: Setting, streams: Streams, *, train: bool) -> None:
         ScenarioError: the key, what it amounts to and the most that there may be.
     """
     _check_round(setting)
+    if not setting.algorithm.has_server:
+        topology = setting.algorithm.topology or setting.network.topology
+        topology.check_links(setting.cluster.size)
     parameters = _parameters(setting, streams)
     if parameters > MOST_PARAMETERS:
         raise ScenarioError(
@@ -95,14 +96,15 @@ def check_numbers(setting: Setting, streams: Streams, *, train: bool) -> None:
     batch = getattr(setting.algorithm, "batch", None)
     if isinstance(batch, int):
         _check_batch(setting, batch, f"batch = {batch}", train=train)
-    if train:
-        size_bytes = _number_bytes(setting) * parameters * setting.cluster.size
-        if size_bytes > memory_bytes():
-            raise ScenarioError(
-                f"problem.model = {short(setting.problem.model.table())}: {parameters:,} parameters"
-                f" at {setting.cluster.size} workers take {in_gb(size_bytes)}; must be at most the "
-                f"{in_gb(memory_bytes())} of this machine, or use --no-train"
-            )
+    # A model whose operations are counted is built once, without training too.
+    copies = setting.cluster.size if train else int(setting.cluster.needs_cost())
+    size_bytes = _number_bytes(setting) * parameters * copies
+    if size_bytes > memory_bytes():
+        raise ScenarioError(
+            f"problem.model = {short(setting.problem.model.table())}: {parameters:,} parameters, "
+            f"{copies:,} times, take {in_gb(size_bytes)}; must be at most the "
+            f"{in_gb(memory_bytes())} of this machine"
+        )
 
 
 def _check_round(setting: Setting) -> None:
@@ -212,7 +214,8 @@ def measure(setting: Setting, links: int) -> Measured:
         setting: the trial.
         links: directed links of its graph.
     """
-    rounds = max(1, min(_ROUNDS, _MESSAGES // links))
+    sends = links / (1 - setting.network.link.losses()[0])
+    rounds = max(1, min(_ROUNDS, int(_MESSAGES / sends)))
     clock = replace(setting, stop=Stop(rounds=rounds), evaluate=Evaluate(every_rounds=rounds))
     simulation = Simulation(clock, train=False, env=Bounded(_EVENTS))
     outcome = simulation.run()

@@ -196,7 +196,6 @@ def _check_point(settings: list[Setting], *, train: bool) -> None:
     streams, workers = Streams(first.seed), first.cluster.size
     for setting in settings:
         check_numbers(setting, streams, train=train)
-    first.network.topology.check_links(workers)
     if train:
         with noted():  # of what is slow, the trials tell
             first.problem.task(workers, streams, torch.device("cpu"))

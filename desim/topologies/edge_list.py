@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from desim.errors import ScenarioError
+from desim.schema.paths import regular
 from desim.topologies.base import Topology
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class EdgeList(Topology):
 
         key = f"network.topology.file = {self.file!r}"
         try:
-            lines = Path(self.file).read_text(encoding="utf-8").splitlines()
+            lines = regular(self.file).read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:  # ValueError: no text, or no path
             raise ScenarioError(f"{key}: can't be read ({error})") from None
         graph = nx.empty_graph(workers, create_using=nx.DiGraph if self.directed else nx.Graph)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import simpy
 
+from desim.clock.timeline import MOST_SAMPLES
+from desim.errors import SimulationError
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.received import Received
@@ -168,6 +170,11 @@ class SimulatedWorker(Messenger, Worker):
         if max_batch is not None and batch > max_batch:
             batch, work_s = max_batch, self._timing.seconds(max_batch)
             busy_s = self._speed.duration_s(self._gradients, self._env.now, work_s)
+        elif batch > MOST_SAMPLES:
+            raise SimulationError(
+                f"worker {self.id} gets through {batch:.4g} samples by the deadline of "
+                f"{deadline_s:g} s; a batch must have at most {MOST_SAMPLES:,}: give max_batch"
+            )
         return (yield from self._compute(model, batch, busy_s, deadline_s)), batch
 
     def _compute(

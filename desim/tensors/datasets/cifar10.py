@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import model_validator
 
 from desim.errors import ScenarioError
+from desim.schema.paths import regular
 from desim.schema.phrases import short
 from desim.tensors.datasets import _plain_pickle as plain_pickle
 from desim.tensors.datasets._images import Header, Images, ImageSet, Part, default_folder
@@ -147,7 +148,7 @@ class CIFAR10(ImageSet):
 
     def _file(self, home: Path, name: str) -> bytes:
         try:
-            if (home / name).stat().st_size > _MOST_BYTES:
+            if regular(home / name).stat().st_size > _MOST_BYTES:
                 raise ScenarioError(f"{self.where()}, {name}: is too long for a batch")
             return (home / name).read_bytes()
         except OSError as error:
@@ -157,7 +158,7 @@ class CIFAR10(ImageSet):
         """Reads the batches in memory: nothing is unpacked."""
         found: dict[str, bytes] = {}
         try:
-            with tarfile.open(file, "r:*") as archive:
+            with tarfile.open(regular(file), "r:*") as archive:
                 for member in archive:
                     self._refuse_outside(member)
                     path = PurePosixPath(member.name)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from desim.errors import ScenarioError
+from desim.schema.paths import regular
 from desim.schema.phrases import short
 from desim.tensors.datasets._images import (
     Header,
@@ -17,6 +18,7 @@ from desim.tensors.datasets._images import (
     default_folder,
     held_out,
 )
+from desim.tensors.memory import in_gb, memory_bytes
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _TEST = ("val", "test")
@@ -27,8 +29,8 @@ class ImageFolder(ImageSet):
 
     Either folder/train/CLASS/* with folder/val/CLASS/* or folder/test/CLASS/* for testing, or
     folder/CLASS/* with a share of them held out. Classes and files come in the order of their
-    names, so the samples are sorted by class. With `resize` each image is scaled by itself; without
-    it all must have one size.
+    names, so the samples are sorted by class. All must fit into the machine's memory. With `resize`
+    each image is scaled by itself; without it all must have one size.
 
     Attributes:
         folder: a relative path is meant from the scenario's folder, or from the working folder for
@@ -65,14 +67,28 @@ class ImageFolder(ImageSet):
         """All the images of the classes to keep."""
         header = self.header()
         kept = tuple(header.names[label] for label in self._kept(header))
-        train = self._part(header, self._files(self._train_folder(), kept))
+        files = self._files(self._train_folder(), kept)
         for name in _TEST:
             if self._train_folder() != self._folder() and (self._folder() / name).is_dir():
-                test = self._part(header, self._files(self._folder() / name, kept))
-                return Images(header, train, test)
+                others = self._files(self._folder() / name, kept)
+                self._check_memory(header, len(files) + len(others))
+                return Images(header, self._part(header, files), self._part(header, others))
+        self._check_memory(header, len(files))
+        train = self._part(header, files)
         held = held_out(len(train.y), self.test_fraction)
         parts = (Part(train.x[rows], train.y[rows]) for rows in (~held, held))
         return Images(header, *parts)
+
+    def _check_memory(self, header: Header, images: int) -> None:
+        """All images are in memory at once, as they are and as the floats that they become."""
+        pixels = header.height * header.width
+        size_bytes = images * pixels * (header.channels + 4 * (1 if self.greyscale else 3))
+        if size_bytes > memory_bytes():
+            raise ScenarioError(
+                f"{self.where()}: {images:,} images of {header.height} x {header.width} pixels "
+                f"take {in_gb(size_bytes)}; must be at most the {in_gb(memory_bytes())} of this "
+                "machine, with a smaller resize or fewer classes"
+            )
 
     def _train_folder(self) -> Path:
         """Either the folder itself, or `train` in it."""
@@ -128,7 +144,7 @@ class ImageFolder(ImageSet):
             with warnings.catch_warnings():
                 # Pillow only warns of an image whose pixels might fill the memory.
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(file, formats=("JPEG", "PNG")) as image:
+                with Image.open(regular(file), formats=("JPEG", "PNG")) as image:
                     if not pixels:
                         return image.height, image.width
                     found = image.convert("RGB")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
+from desim.schema.paths import regular
 from desim.schema.phrases import short
 from desim.tensors.datasets._images import Header, Images, ImageSet, Part
 
@@ -65,7 +66,7 @@ class _Archive:
     def __init__(self, file: str, key: str) -> None:
         self.key = key
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._zip = zipfile.ZipFile(regular(file))
         except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
             raise ScenarioError(f"{key}: can't be read ({error}); must be an .npz") from None
 
