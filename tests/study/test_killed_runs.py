@@ -43,7 +43,9 @@ def workers(parent: int) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+            # loky's tracker of semaphores is a child, too, and says a lot when it is started again.
+            tracks = b"resource_tracker" in (stat.parent / "cmdline").read_bytes()
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent and not tracks:
                 found.append(int(stat.parent.name))
         except OSError:
             continue  # it has ended meanwhile
@@ -76,8 +78,7 @@ def test_killed_at_a_random_instant(who: str, whole: Path, tmp_path: Path) -> No
         kill(run, who, draw)
         _, err = run.communicate(timeout=120)
         wait_for(lambda run=run: not group(run.pid))
-        # What a worker's death looks like is the executor's business, but no traceback.
-        assert "Traceback" not in err or who == "all", err
+        assert "Traceback" not in err, err
         simulator.run(simulator.from_table(tiny(CHANGES)), out, jobs=1)
         assert sums(out) == expected, (who, number)
 
