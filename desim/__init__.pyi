@@ -109,8 +109,8 @@ from .stops.base import StopRule as StopRule
 from .streams import Streams as Streams
 from .studies.plan import Plan as Plan
 from .studies.plan import plan as plan
-from .studies.study import Finished as Finished
-from .studies.study import Progress as Progress
+from .studies.progress import Finished as Finished
+from .studies.progress import Progress as Progress
 from .studies.study import run as run
 from .studies.study import simulate as simulate
 from .tensors.compressors.base import Compressor as Compressor

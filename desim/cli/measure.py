@@ -144,7 +144,8 @@ def calibrate(
     from desim.measuring.calibration import calibrate as calibrated
     from desim.scenario.scenario import prepared
     from desim.schema.toml_lines import inline
-    from desim.studies.study import check_counts, torch_threads
+    from desim.studies.buildable import check_counts
+    from desim.studies.study import torch_threads
 
     check_counts(threads=threads)
     sizes = options.whole_numbers("--batches", batches, "1,8,64")

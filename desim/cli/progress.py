@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from desim.studies.study import Finished, Progress
+    from desim.studies.progress import Finished, Progress
 
 
 @contextmanager

@@ -17,6 +17,9 @@ _DESIM = f"{Path(__file__).parents[1]}{sep}"
 #: Whose classes extensions derive from.
 _EXTENDED = ("desim.", "torch.nn.")
 
+#: The attribute that marks exceptions of the caller's own callbacks.
+_PASSES_ON = "_passes_desim"
+
 _TORCH = f"{sep}torch{sep}"
 
 #: Where libraries are, whose lines say little to who wrote an extension.
@@ -57,10 +60,24 @@ def named(function: Callable[P, T]) -> Callable[P, T]:
         except DesimError:
             raise
         except Exception as error:
-            place = _place(error)
+            place = None if hasattr(_first(error), _PASSES_ON) else _place(error)
             if place is None:
                 raise
             raise ExtensionError(f"{place.name} failed: {reason(error)}") from error
+
+    return call
+
+
+def passing_on(callback: Callable[P, T]) -> Callable[P, T]:
+    """A callback of who called desim: its exceptions are the caller's own, and pass `named`."""
+
+    @functools.wraps(callback)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return callback(*args, **kwargs)
+        except Exception as error:
+            setattr(error, _PASSES_ON, True)
+            raise
 
     return call
 
@@ -79,13 +96,16 @@ class _Place(NamedTuple):
     line: int
 
 
-def _place(error: BaseException) -> _Place | None:
-    """Where the user's own code went wrong; None where it has no part in it.
-
-    SimPy raises a copy of what went wrong in a process, from the error itself.
-    """
+def _first(error: BaseException) -> BaseException:
+    """The error itself: SimPy raises a copy, from it, of what went wrong in a process."""
     while type(error.__cause__) is type(error) and error.__cause__ is not None:
         error = error.__cause__
+    return error
+
+
+def _place(error: BaseException) -> _Place | None:
+    """Where the user's own code went wrong; None where it has no part in it."""
+    error = _first(error)
     found, name, extended = None, "", False
     trace = error.__traceback__
     while trace is not None:

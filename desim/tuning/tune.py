@@ -17,18 +17,12 @@ import tomli_w
 from desim.errors import ScenarioError
 from desim.scenario.scenario import Scenario, Trial
 from desim.schema.own_code import named
+from desim.studies.buildable import check_buildable, check_counts, check_device
 from desim.studies.content import Contents
 from desim.studies.ending import orderly
 from desim.studies.folder import ResultsFolder, schema_of
-from desim.studies.study import (
-    Progress,
-    Report,
-    check_buildable,
-    check_counts,
-    check_device,
-    possible_jobs,
-    work_through,
-)
+from desim.studies.pool import possible_jobs, work_through
+from desim.studies.progress import Progress, Report
 from desim.tuning.grid import Grid
 from desim.tuning.objective import Curve, Objective, Score, score
 from desim.tuning.search import Point, Search, SearchedMethod, changed, prepare_search

@@ -12,8 +12,9 @@ from desim.scenario.scenario import Trial
 from desim.schema.own_code import named
 from desim.studies.content import Content
 from desim.studies.folder import ResultsFolder
+from desim.studies.progress import Done, finished
 from desim.studies.slow_operators import noted
-from desim.studies.study import Done, finished, simulate, torch_threads
+from desim.studies.study import simulate, torch_threads
 from desim.tuning.shared_clock import SharedClock
 
 
@@ -24,7 +25,7 @@ class TuningWork:
         folder: where results go.
         trials: what to run, each with what it is made of.
         start: the place of the first one in the file of shares.
-        shares: the file, see `study.Report`.
+        shares: the file, see `progress.Report`.
         options: device and threads.
     """
 

@@ -137,7 +137,7 @@ def test_replicas_begin_with_zero_or_with_the_initial_model():
     )
     for kind in ("dcd-psgd", "ecd-psgd", "choco-sgd"):
         method = {"kind": kind, "compressor": SIGN, "batch": 1}
-        method["step_size"] = {"kind": "constant", "alpha": 1e-300}
+        method["step_size"] = {"kind": "constant", "alpha": 1e-30}
         simulation = Simulation(setting(method, workers=N, problem=given, stop={"rounds": 1}))
         [worker, *_] = simulation.workers
         first = worker.model

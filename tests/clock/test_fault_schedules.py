@@ -12,7 +12,7 @@ from desim.streams import Streams
 
 #: Whole seconds too, so that faults meet other things at the same instant.
 outages = st.tuples(
-    st.one_of(st.floats(0, 60), st.integers(0, 60).map(float)),
+    st.one_of(st.floats(0, 60).map(lambda time_s: round(time_s, 9)), st.integers(0, 60).map(float)),
     st.one_of(st.none(), st.floats(0.01, 30), st.integers(1, 30).map(float)),
 )
 

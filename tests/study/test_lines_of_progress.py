@@ -14,8 +14,8 @@ from tiny import Call, sums, tiny, write
 
 import desim as simulator
 from desim.cli.progress import shown
+from desim.studies.progress import Finished, Progress
 from desim.studies.slow_operators import noted, tell
-from desim.studies.study import Finished, Progress
 
 COMMAND = Path(sys.executable).parent / "desim"
 

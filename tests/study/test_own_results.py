@@ -280,7 +280,18 @@ class Measures(desim.Metric):
         return self.given
 
 
-@pytest.mark.parametrize("given", [10**400, 1j, np.ones(1), torch.ones(1, 1), [], "1"], ids=str)
+class Huge(desim.Metric):
+    def value(self, evaluation):
+        return 10**400
+
+
+def test_a_metric_is_no_larger_than_a_float():
+    evaluate = {"every_rounds": 1, "metrics": (Huge(),)}
+    with refused("must be a number", SimulationError):
+        simulate(setting(DSGD, evaluate=evaluate), train=True)
+
+
+@pytest.mark.parametrize("given", [1j, np.ones(1), torch.ones(1, 1), [], "1"], ids=str)
 def test_a_metric_is_one_number(given):
     evaluate = {"every_rounds": 1, "metrics": (Measures(given=given),)}
     with refused("must be a number", SimulationError):

@@ -9,7 +9,7 @@ import pytest
 from tiny import Call, sums, tiny, write
 
 import desim as simulator
-from desim.studies.study import Progress
+from desim.studies.progress import Progress
 
 CHANGES = {"seeds": [0, 1]}
 TRIALS = 4

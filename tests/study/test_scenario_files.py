@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from tiny import Call, write
 
-from desim.scenario.scenario import Scenario, bundled, read
-from desim.studies.study import prepared
+from desim.scenario.scenario import Scenario, bundled, prepared, read
 
 RING = "0 1\n1 2  # a comment\n\n2 3\n3 0\n"
 

@@ -18,8 +18,8 @@ from desim.cli import options
 from desim.engine.simulation import Simulation
 from desim.errors import DesimError
 from desim.scenario.scenario import Scenario, from_table, prepared
+from desim.studies.buildable import check_buildable
 from desim.studies.plan import Plan, plan
-from desim.studies.study import check_buildable
 
 #: Seconds of processor time that reading and checking a mutant may take.
 _ALLOWED_S = 5

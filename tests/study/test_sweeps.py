@@ -97,7 +97,7 @@ def test_a_schedule_with_a_length_of_its_own_has_no_horizon() -> None:
 
 
 def test_labels_that_no_folder_can_be_named_after() -> None:
-    table = tiny({"algorithms.0.label": "a/b: ü \n", "algorithms.1.label": "." * 300})
+    table = tiny({"algorithms.0.label": "a/b: ü !", "algorithms.1.label": "." * 300})
     names = [trial.name for trial in desim.from_table(table).trials()]
     assert names == ["a-b--ü---seed0", "trial-seed0"]
 

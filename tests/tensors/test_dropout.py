@@ -52,7 +52,9 @@ def test_a_mask_is_named_by_seed_worker_and_step():
         assert not torch.equal(mask(0, 1, 2), mask(*other))
 
 
-@pytest.mark.parametrize("drop", [F.dropout, F.alpha_dropout, torch.bernoulli], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "drop", [F.dropout, F.alpha_dropout, torch.bernoulli], ids=lambda f: f.__name__
+)
 def test_many_workers_draw_what_each_draws_alone(drop):
     x = torch.full((3, 4, 5), 0.5)
     workers, steps = np.array([4, 0, 2]), np.array([1, 9, 1])
