@@ -7,6 +7,9 @@ which is simulated: always by `desim check`, by a run only where there might be 
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from collections.abc import Sized as HasLength
 from dataclasses import dataclass, replace
 from math import ceil, inf, isfinite
 
@@ -18,7 +21,7 @@ from desim.clock.fleet import Fleet
 from desim.clock.timeline import MOST_SAMPLES
 from desim.engine.simulation import MOST_EVALUATIONS, Simulation
 from desim.engine.stopping import step_limit, time_limit
-from desim.errors import ScenarioError
+from desim.errors import DesimWarning, ScenarioError
 from desim.scenario.setting import Setting
 from desim.scenario.stopping import Evaluate, Stop
 from desim.schema.phrases import short
@@ -105,6 +108,26 @@ def check_numbers(setting: Setting, streams: Streams, *, train: bool) -> None:
             f"{copies:,} times, take {in_gb(size_bytes)}; must be at most the "
             f"{in_gb(memory_bytes())} of this machine"
         )
+
+
+def tell_repeats(settings: Sequence[Setting], shards: Sequence[HasLength]) -> None:
+    """Warns of batches that are larger than what a worker holds: samples stand in them repeatedly.
+
+    Args:
+        settings: of each method.
+        shards: what each worker holds.
+    """
+    least = min(map(len, shards))
+    for setting in settings:
+        batch = getattr(setting.algorithm, "batch", None)
+        if isinstance(batch, int) and batch > least:
+            warnings.warn(
+                f"algorithms.{setting.algorithm.name}.batch = {batch}: a worker holds {least} "
+                "samples, so that some stand in a batch more than once; give fewer, or more "
+                "samples_per_worker",
+                DesimWarning,
+                stacklevel=2,
+            )
 
 
 def _check_round(setting: Setting) -> None:

@@ -11,7 +11,7 @@ from desim.scenario.scenario import Trial
 from desim.scenario.setting import Setting
 from desim.scenario.stopping import Evaluate, Stop
 from desim.streams import Streams
-from desim.studies.amounts import check_amount, check_deadline, check_numbers
+from desim.studies.amounts import check_amount, check_deadline, check_numbers, tell_repeats
 from desim.studies.slow_operators import noted
 from desim.tensors.lazy import torch
 
@@ -55,7 +55,8 @@ def _check_point(settings: list[Setting], *, train: bool) -> None:
         check_numbers(setting, streams, train=train)
     if train:
         with noted():  # of what is slow, the trials tell
-            first.problem.task(workers, streams, torch.device("cpu"))
+            task = first.problem.task(workers, streams, torch.device("cpu"))
+        tell_repeats(settings, task.shards)
     else:
         first.problem.parameters(streams)  # the clock needs the model's size
     fleet = first.fleet(streams)

@@ -22,6 +22,7 @@ from desim.studies.amounts import (
     check_numbers,
     length,
     measure,
+    tell_repeats,
     usual_bits,
 )
 from desim.tensors.compressors.base import Compressor
@@ -130,7 +131,9 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
         check_numbers(one, streams, train=train)
     samples = 0
     if train:
-        samples = len(problem.shards(workers, streams)[0])
+        shards = problem.shards(workers, streams)
+        tell_repeats(methods, shards)
+        samples = len(shards[0])
     graph = setting.network.graph(workers, streams)
     degrees = graph.degrees
     layers = problem.layers(streams)

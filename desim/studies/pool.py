@@ -27,7 +27,7 @@ def possible_jobs(jobs: int | None) -> int:
                 f"jobs = {jobs}: runs with one, as a process of a multiprocessing.Pool can have "
                 "none of its own",
                 DesimWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return 1
     return jobs or os.cpu_count() or 1
