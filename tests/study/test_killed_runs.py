@@ -97,4 +97,6 @@ def test_a_signal_leaves_nothing_in_the_temporary_folder(
     wait_for(lambda: not group(run.pid))
     assert err == "desim: interrupted; the same command goes on where it stopped\n"
     assert run.returncode == 128 + one
-    assert list(temporary.iterdir()) == []
+    # torch keeps a folder of its own there, which is for all its processes.
+    left = [one.name for one in temporary.iterdir() if not one.name.startswith("torchinductor_")]
+    assert left == []
