@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -182,6 +183,8 @@ def table(
         if name not in words and not numeric:
             kind = column.dtype
             raise ResultsError(f"{file}: its column {name!r} holds {kind} instead of numbers")
+        if name not in words and column.dtype == object:  # nothing at all
+            frame[name] = np.nan
     return frame
 
 

@@ -16,24 +16,18 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from desim.schema.code_hashing import CodeHashing
 from desim.schema.files import Files
-from desim.schema.origins import codes, file_of_module, global_names, imported_names, origin
-from desim.schema.phrases import without_addresses
+from desim.schema.origins import origin
 
-#: What Python and pydantic add to a class, which says nothing of what it does or says it twice.
-_NOT_CONTENT = re.compile(
-    r"__(dict|weakref|module|doc|abstractmethods|firstlineno|static_attributes|annotate\w*"
-    r"|signature|class_vars|private_attributes|dataclass_\w+|pydantic_\w+|classcell)__"
-    r"|_abc_impl|model_(config|fields|computed_fields|post_init)|__annotations_cache__"
-)
+#: A set of objects in a set of objects, and so on, so often.
+_MOST_SETS = 3
 
 _PLAIN = frozenset(
     map(type, (None, True, 0, 0.0, 0j, "", b"", ..., NotImplemented))  # told by their text
@@ -77,7 +71,7 @@ def digest(value: object, files: Files | None = None) -> Digest:
     return Digest(walk.sha256(), tuple(sorted(walk.unknown)))
 
 
-class _Walk:
+class _Walk(CodeHashing):
     """Hashes an object by the hashes of what it is made of.
 
     A circle ends at the object that is being hashed already, told by how far up it is.
@@ -89,6 +83,7 @@ class _Walk:
         self._known: dict[int, bytes] = {}
         self._kept: list[object] = []  # an address is an object's own as long as it lives
         self._within: dict[int, int] = {}
+        self._sets = 0
         self.unknown: set[str] = set()
 
     def sha256(self) -> str:
@@ -145,13 +140,22 @@ class _Walk:
             self._reduced(value)
 
     def _set(self, value: set[Any] | frozenset[Any]) -> None:
-        """The order of a set changes from process to process."""
-        parts = []
+        """The order of a set changes from process to process.
+
+        Each item is hashed as if it were the first: what circles are said of an object depends on
+        where they were entered.
+        """
+        if self._sets == _MOST_SETS and not all(type(item) in _PLAIN for item in value):
+            self.unknown.add("sets of objects in sets of objects")
+            return
+        parts, known, outer = [], self._known, self._hash
+        self._sets += 1
         for item in value:
-            outer, self._hash = self._hash, hashlib.sha256()
+            self._known, self._hash = {}, hashlib.sha256()
             self.add(item)
             parts.append(self._hash.digest())
-            self._hash = outer
+        self._sets -= 1
+        self._known, self._hash = known, outer
         self._say("set", *sorted(parts))
 
     def _array(self, value: npt.NDArray[Any]) -> None:
@@ -168,116 +172,19 @@ class _Walk:
         self._say("scalar", value.dtype.descr, value.tobytes())
 
     def _path(self, value: Path) -> None:
-        self._say("path", value, self._files.digest(value))
+        """A file by what it holds, wherever it is; a folder, which may hold anything, by name."""
+        self._say("path", self._files.digest(value) if value.is_file() else value.name)
+
+    def _pattern(self, value: re.Pattern[Any]) -> None:
+        self._list("pattern", (value.pattern, value.flags))
 
     def _member(self, value: enum.Enum) -> None:
         self.add(type(value))
         self._say("member", value.name)
         self.add(value.value)
 
-    def _function(self, value: types.FunctionType) -> None:
-        module = str(value.__globals__.get("__name__", ""))
-        if origin(value.__code__.co_filename, module) != "own":
-            # `wraps` may have given it another function's name, and that function is within.
-            self._named("function", module, value.__code__.co_qualname)
-        else:
-            self.add(value.__code__)
-            self._list("defaults", value.__defaults__ or ())
-            self._attributes("keyword defaults", value.__kwdefaults__ or {})
-            self._globals(value)
-        self._list("closure", (_content(cell) for cell in value.__closure__ or ()))
-        self._attributes("attributes", vars(value))
-
-    def _globals(self, value: types.FunctionType) -> None:
-        """What the names in a function's code stand for, and the modules that it imports."""
-        inside = list(codes(value.__code__))
-        words = sorted({word for code in inside for word in code.co_names})
-        for name in sorted({name for code in inside for name in global_names(code)}):
-            if name in value.__globals__:
-                found = value.__globals__[name]
-                self._say("global", name)
-                if isinstance(found, types.ModuleType):
-                    self._used_of(found, words)
-                else:
-                    self.add(found)
-        for name in sorted({name for code in inside for name in imported_names(code)}):
-            self._say("import", name)
-            file = file_of_module(name, value.__globals__.get("__package__"))
-            if file and origin(file, name) == "own":
-                self._say("file", self._files.digest(Path(file)))
-
-    def _used_of(self, module: types.ModuleType, words: list[str], *within: str) -> None:
-        """What of a module of the user's own a function's code may use."""
-        self._say("module", module.__name__)
-        file = getattr(module, "__file__", None)
-        if origin(file, module.__name__) != "own" or module.__name__ in within:
-            return
-        for name in words:
-            if name in vars(module):
-                self._say("of module", name)
-                found = vars(module)[name]
-                if isinstance(found, types.ModuleType):
-                    self._used_of(found, words, module.__name__, *within)
-                else:
-                    self.add(found)
-
-    def _module(self, value: types.ModuleType) -> None:
-        """A module as a value: any of it may be used."""
-        self._named("module", value.__name__, "", getattr(value, "__file__", None))
-
-    def _code(self, value: types.CodeType) -> None:
-        self._say("code", value.co_name, value.co_code, value.co_flags, value.co_exceptiontable)
-        self._say("arguments", value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount)
-        for names in (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars):
-            self._say("names", len(names), *names)
-        self._list("constants", value.co_consts)
-
-    def _method(self, value: types.MethodType) -> None:
-        self._list("method", (value.__func__, value.__self__))
-
-    def _partial(self, value: functools.partial[Any]) -> None:
-        self._list("partial", (value.func, value.args, value.keywords))
-        self._attributes("attributes", vars(value))
-
-    def _builtin(self, value: types.BuiltinFunctionType) -> None:
-        self._named("builtin", value.__module__, value.__qualname__)
-        if not isinstance(value.__self__, types.ModuleType | type(None)):
-            self.add(value.__self__)
-
-    def _native(self, value: Any) -> None:
-        """A ufunc, or what a class written in C, or a slot, gives its instances."""
-        owner = getattr(value, "__objclass__", np)
-        self._say("native", getattr(owner, "__module__", ""), owner.__name__, value.__name__)
-
     def _referred(self, value: weakref.ReferenceType[Any]) -> None:
         self.add(value())
-
-    def _wrapper(self, value: Any) -> None:
-        """staticmethod, classmethod, a cached function or property: the function in it."""
-        inner = value.__wrapped__ if hasattr(value, "__wrapped__") else value.func
-        self._list(type(value).__name__, (inner,))
-
-    def _property(self, value: property) -> None:
-        self._list("property", (value.fget, value.fset, value.fdel))
-
-    def _class(self, value: type) -> None:
-        file = getattr(sys.modules.get(value.__module__), "__file__", None)
-        if origin(file, value.__module__) != "own":
-            self._named("class", value.__module__, value.__qualname__, file)
-            return
-        self._say("class", value.__qualname__)
-        self._list("bases", (type(value), *value.__bases__))
-        content = {k: v for k, v in vars(value).items() if not _NOT_CONTENT.fullmatch(k)}
-        said = content.pop("__annotations__", None)
-        if said:
-            self._say("annotations", *(without_addresses(f"{k}: {v}") for k, v in said.items()))
-        self._attributes("class attributes", content)
-        if is_dataclass(value):
-            fields = dataclass_fields(value)
-            self._list("fields", ((f.name, f.default, f.default_factory) for f in fields))
-        for name, field in vars(value).get("__pydantic_fields__", {}).items():
-            self._say("field", name, without_addresses(repr(field.annotation)))
-            self._list("rules", (field.default, field.default_factory, field.metadata))
 
     def _attributes(self, tag: str, values: dict[str, Any]) -> None:
         """Attributes by name: their order says nothing."""
@@ -361,18 +268,19 @@ class _Walk:
         (np.ndarray, _array),
         (np.generic, _scalar),
         (Path, _path),
-        (types.FunctionType, _function),
-        (types.CodeType, _code),
-        (types.MethodType, _method),
-        (functools.partial, _partial),
-        (types.BuiltinFunctionType, _builtin),
-        (types.ModuleType, _module),
-        ((np.ufunc, *_DESCRIPTORS), _native),
+        (re.Pattern, _pattern),
+        (types.FunctionType, CodeHashing._function),
+        (types.CodeType, CodeHashing._code),
+        (types.MethodType, CodeHashing._method),
+        (functools.partial, CodeHashing._partial),
+        (types.BuiltinFunctionType, CodeHashing._builtin),
+        (types.ModuleType, CodeHashing._module),
+        ((np.ufunc, *_DESCRIPTORS), CodeHashing._native),
         (weakref.ReferenceType, _referred),
-        ((staticmethod, classmethod, functools._lru_cache_wrapper), _wrapper),
-        (functools.cached_property, _wrapper),
-        (property, _property),
-        (type, _class),
+        ((staticmethod, classmethod, functools._lru_cache_wrapper), CodeHashing._wrapper),
+        (functools.cached_property, CodeHashing._wrapper),
+        (property, CodeHashing._property),
+        (type, CodeHashing._class),
     )
 
 
@@ -382,10 +290,3 @@ def _named_by_words(table: dict[Any, Any]) -> bool:
 
 def _bytes() -> Any:
     return sys.modules["torch"].uint8
-
-
-def _content(cell: types.CellType) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:  # its variable has no value yet
-        return "empty"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dis
 import functools
 import importlib.util
@@ -9,6 +10,8 @@ import sys
 import sysconfig
 import types
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +23,12 @@ Origin = Literal["own", "version", "installed"]
 VERSIONED = ("desim", "numpy", "torch", "pydantic", "pydantic_core", "annotated_types")
 
 
+#: What may stand between a name and what is done with it.
+_BETWEEN = ("CACHE", "PUSH_NULL", "PRECALL", "EXTENDED_ARG", "NOP")
+
+_ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
+
+
 def codes(code: types.CodeType) -> Iterator[types.CodeType]:
     """A code object and those of the functions and classes within."""
     yield code
@@ -28,11 +37,12 @@ def codes(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from codes(constant)
 
 
-def global_names(code: types.CodeType) -> Iterator[str]:
-    """The names of globals that a code object reads."""
-    for step in dis.get_instructions(code):
+def global_names(code: types.CodeType) -> Iterator[tuple[str, bool]]:
+    """The names of globals that a code object reads, and whether for more than an attribute."""
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _BETWEEN]
+    for step, following in zip_longest(steps, steps[1:]):
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"):
-            yield step.argval
+            yield step.argval, following is None or following.opname not in _ATTRIBUTE
 
 
 def imported_names(code: types.CodeType) -> Iterator[str]:
@@ -42,15 +52,46 @@ def imported_names(code: types.CodeType) -> Iterator[str]:
             yield step.argval
 
 
-def file_of_module(name: str, package: str | None) -> str | None:
-    """The file of a module that a function imports when it is called."""
+def own_files(name: str, package: str | None) -> list[Path]:
+    """The user's own files of a module that a function imports, and of those that it imports."""
+    found: dict[str, Path] = {}
+    waiting = [(name, package)]
+    while waiting:
+        spec = _spec(*waiting.pop())
+        if spec is None or spec.name in found or origin(spec.origin, spec.name) != "own":
+            continue
+        if spec.origin is None or not spec.origin.endswith(".py"):
+            continue
+        found[spec.name] = Path(spec.origin)
+        inside = spec.name if spec.submodule_search_locations else spec.name.rpartition(".")[0]
+        waiting += [(one, inside) for one in _imports(found[spec.name])]
+    return [found[one] for one in sorted(found)]
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """The names of all that may be modules in a file's imports; relative ones without dots."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = [node.module] if node.module else []
+            yield from module
+            yield from (".".join([*module, one.name]) for one in node.names)
+
+
+def _spec(name: str, package: str | None) -> ModuleSpec | None:
+    """Where a module is that is imported when a function is called."""
     for full in (name, f"{package}.{name}"):
         try:
             spec = importlib.util.find_spec(full)
         except Exception:  # whatever a package does while it is imported
             continue
         if spec is not None:
-            return spec.origin
+            return spec
     return None
 
 

@@ -24,10 +24,12 @@ from desim.engine.stopping import step_limit, time_limit
 from desim.errors import DesimWarning, ScenarioError
 from desim.scenario.setting import Setting
 from desim.scenario.stopping import Evaluate, Stop
+from desim.schema.own_code import is_own
 from desim.schema.phrases import short
 from desim.streams import Streams
 from desim.tensors.lazy import torch
 from desim.tensors.memory import in_gb, memory_bytes
+from desim.tensors.models.base import GivenModel
 from desim.tensors.plane import Sized
 
 #: Expected round times are simulated with the clock alone, over so many rounds ...
@@ -179,9 +181,9 @@ def _number_bytes(setting: Setting) -> int:
 
 
 def _parameters(setting: Setting, streams: Streams) -> int:
-    """The model's size; one that comes with desim is not built for it."""
+    """The model's size; one that comes with desim takes no memory for it."""
     problem = setting.problem
-    ours = type(problem.model).__module__.startswith("desim.")
+    ours = not (is_own(problem.model) or isinstance(problem.model, GivenModel))
     shape = problem.dataset.shape()
     known = problem.model.parameter_sizes(shape) if ours else None
     if known is not None:

@@ -15,9 +15,14 @@ from desim.errors import DesimWarning
 from desim.scenario.setting import Setting
 from desim.schema.digest import digest
 from desim.schema.files import Files
+from desim.schema.own_code import is_own
 from desim.schema.profiled import Profiled
 from desim.schema.registry import Table
+from desim.streams import Streams
 from desim.tensors.datasets.base import Dataset
+from desim.tensors.lazy import nn
+from desim.tensors.models.base import GivenModel
+from desim.tensors.problem import Problem
 
 #: Digests by dotted key.
 Content = dict[str, str]
@@ -34,6 +39,7 @@ class Contents:
         self._train = train
         self._files = Files()
         self._tables: dict[int, tuple[Table, Content]] = {}
+        self._modules: dict[tuple[int, int], tuple[Problem, str]] = {}
         self._objects: dict[int, tuple[object, str]] = {}
         self._said: set[str] = set()
 
@@ -49,6 +55,8 @@ class Contents:
                 method = part.name == "algorithm"
                 key = f"algorithms.{setting.algorithm.name}" if method else part.name
                 found |= {f"{key}{below}": each for below, each in self._table(value).items()}
+        if self._train:
+            found |= self._built(setting.problem, setting.seed)
         for key, each in found.items():
             _, _, unknown = each.partition(", not digested: ")
             if unknown and key not in self._said:
@@ -60,6 +68,19 @@ class Contents:
                     stacklevel=2,
                 )
         return found
+
+    def _built(self, problem: Problem, seed: int) -> Content:
+        """A module that code of the user's own makes: that may read what no digest sees."""
+        model = problem.model
+        if not is_own(model) and not (
+            isinstance(model, GivenModel) and not isinstance(model.module, nn.Module)
+        ):
+            return {}
+        key = id(problem), seed
+        if key not in self._modules:
+            state = problem.module(Streams(seed)).state_dict()
+            self._modules[key] = problem, str(digest(list(state.items()), self._files))
+        return {"problem.model.build()": self._modules[key][1]}
 
     def _table(self, table: Table) -> Content:
         """The digests by what is to be added to the table's own key."""

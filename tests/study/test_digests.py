@@ -1,7 +1,11 @@
 """Digests: equal for equal content in every process, different for every difference."""
 
+import enum
 import functools
+import importlib
+import itertools
 import os
+import re
 import subprocess
 import sys
 import types
@@ -16,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import nn
 
+import desim
 from desim.schema.digest import digest
 from desim.schema.files import Files
 
@@ -173,6 +178,68 @@ def script(other: bool) -> nn.Module:
     return torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.Tanh() if other else nn.ReLU()))
 
 
+def with_private(other: bool) -> type:
+    class Private(desim.Metric):
+        _factor: float = 1.0 + other
+
+        def value(self, evaluation: Any) -> float:
+            return self._factor
+
+    return Private
+
+
+def prepared(other: bool) -> type:
+    factor = 5.0 if other else 1.0
+
+    class Prepared(desim.Metric):
+        def model_post_init(self, context: Any) -> None:
+            self.__dict__["factor"] = factor
+
+        def value(self, evaluation: Any) -> float:
+            return float(self.__dict__["factor"])
+
+    return Prepared
+
+
+def configured(other: bool) -> type:
+    class Configured(desim.Metric):
+        model_config = {"title": "b" if other else "a"}  # noqa: RUF012
+
+        def value(self, evaluation: Any) -> float:
+            return float(self.model_config["title"] == "a")
+
+    return Configured
+
+
+class Colour(enum.Enum):
+    RED, GREEN, BLUE = 1, 2, 3
+
+    def warm(self) -> bool:
+        return self is Colour.RED
+
+
+class Zone(enum.Enum):
+    NORTH, SOUTH, WEST = 1, 2, 3
+
+    def cold(self) -> bool:
+        return self is Zone.NORTH
+
+
+def peers(other: bool) -> Any:
+    made = [types.SimpleNamespace(name=name, peers=set()) for name in "abc"]
+    for one, name in itertools.product(made, "abc"):
+        one.peers.add(Named(name, one))
+    made[0].name = "d" if other else "a"
+    return made
+
+
+class Named:
+    """Hashed by its address."""
+
+    def __init__(self, name: str, owner: Any) -> None:
+        self.name, self.owner = name, owner
+
+
 @torch.no_grad()
 def decorated(o: Any, t: Any) -> Any:
     return o + 1
@@ -209,6 +276,12 @@ THINGS: dict[str, Any] = {
     "layers": lambda other: nn.Sequential(nn.ReLU(), nn.Tanh())[:: -1 if other else 1],
     "script": script,
     "named": lambda other: nn.functional.mse_loss if other else nn.functional.l1_loss,
+    "private attribute": with_private,
+    "model_post_init": prepared,
+    "model_config": configured,
+    "set of members": lambda other: {*Zone} if other else {*Colour},
+    "sets in a circle": peers,
+    "pattern": lambda other: re.compile("a", re.IGNORECASE if other else 0),
     "namespace": lambda other: types.SimpleNamespace(x=other),
 }
 
@@ -236,6 +309,65 @@ def test_what_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
 
 def iter_forever() -> Any:
     yield 1
+
+
+def test_a_docstring_says_nothing_of_what_is_done() -> None:
+    one, other, third = (
+        function_of_text(f'def f(x):\n    "{about}"\n    return x + {number}')
+        for about, number in (("a", 1), ("b", 1), ("a", 2))
+    )
+    assert digest(one) == digest(other) != digest(third)
+
+
+def function_of_text(text: str, **names: Any) -> Any:
+    exec(text, names)
+    return names["f"]
+
+
+USES = [
+    "def f(x): return used.far * x",
+    "def f(x): return take(used) * x",
+    "def f(x): return getattr(used, 'far') * x",
+    "def f(x): return many[0].far * x",
+    "def f(x):\n    from used import far\n    return far * x",
+    "def f(x):\n    import used\n    return used.near() * x",
+]
+
+
+@pytest.mark.parametrize("text", USES)
+def test_a_module_that_is_used_in_any_way(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "used.py").write_text("from farther import far\ndef near(): return far\n")
+    said = []
+    for number in (1, 1, 2):
+        (tmp_path / "farther.py").write_text(f"far = 1.0 * {number}\n")
+        for name in ("used", "farther"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        used = importlib.import_module("used")
+        used.far = float(number)  # whatever a cache of byte code holds
+        names = {"used": used, "take": take_far, "many": [used], "__name__": "own"}
+        said.append(digest(function_of_text(text, **names)))
+    assert said[0] == said[1] != said[2]
+
+
+def take_far(module: Any) -> Any:
+    return module.far
+
+
+def test_a_path_counts_by_what_its_file_holds_wherever_it_is(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "w.txt").write_text("1")
+    one, other = (
+        function_of_text("def f(): return path, __file__", path=path / "w.txt", __file__=str(path))
+        for path in (tmp_path / "one", tmp_path / "other")
+    )
+    assert digest(one) == digest(other)
+    (tmp_path / "other" / "w.txt").write_text("2")
+    assert digest(one) != digest(other)
 
 
 def test_files(tmp_path: Path) -> None:
