@@ -2,7 +2,6 @@
 
 import enum
 import functools
-import importlib
 import itertools
 import os
 import re
@@ -322,39 +321,6 @@ def test_a_docstring_says_nothing_of_what_is_done() -> None:
 def function_of_text(text: str, **names: Any) -> Any:
     exec(text, names)
     return names["f"]
-
-
-USES = [
-    "def f(x): return used.far * x",
-    "def f(x): return take(used) * x",
-    "def f(x): return getattr(used, 'far') * x",
-    "def f(x): return many[0].far * x",
-    "def f(x):\n    from used import far\n    return far * x",
-    "def f(x):\n    import used\n    return used.near() * x",
-]
-
-
-@pytest.mark.parametrize("text", USES)
-def test_a_module_that_is_used_in_any_way(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "used.py").write_text("from farther import far\ndef near(): return far\n")
-    said = []
-    for number in (1, 1, 2):
-        (tmp_path / "farther.py").write_text(f"far = 1.0 * {number}\n")
-        for name in ("used", "farther"):
-            sys.modules.pop(name, None)
-        importlib.invalidate_caches()
-        used = importlib.import_module("used")
-        used.far = float(number)  # whatever a cache of byte code holds
-        names = {"used": used, "take": take_far, "many": [used], "__name__": "own"}
-        said.append(digest(function_of_text(text, **names)))
-    assert said[0] == said[1] != said[2]
-
-
-def take_far(module: Any) -> Any:
-    return module.far
 
 
 def test_a_path_counts_by_what_its_file_holds_wherever_it_is(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_classes_go_by_their_names_where_they_have_some(tmp_path: Path) -> None:
     x, y = np.eye(8), np.tile([1, 0], 4)
     data = simulator.Data(x, y, x[:0], y[:0], names=("cat", "dog"))
     problem = simulator.Problem(dataset=data, model="softmax", samples_per_worker=2)
-    scenario = simulator.from_table(tiny({"stop.rounds": 1})).model_copy(
+    scenario = simulator.from_table(tiny({"stop.rounds": 1, "algorithms.0.batch": 2})).model_copy(
         update={"problem": problem}
     )
     out = simulator.run(scenario, tmp_path / "out", jobs=1)
@@ -61,7 +61,7 @@ def test_a_class_that_nobody_holds_has_its_name_too(tmp_path: Path) -> None:
     x, y = np.eye(8), np.tile([0, 2], 4)
     data = simulator.Data(x, y, x[:0], y[:0], names=("cat", "dog", "eel"))
     problem = simulator.Problem(dataset=data, model="softmax", samples_per_worker=2)
-    scenario = simulator.from_table(tiny({"stop.rounds": 1})).model_copy(
+    scenario = simulator.from_table(tiny({"stop.rounds": 1, "algorithms.0.batch": 2})).model_copy(
         update={"problem": problem}
     )
     counts = analysis.load_labels(simulator.run(scenario, tmp_path, jobs=1), "DSGD-seed0")
