@@ -2,7 +2,7 @@
 
     DesimError
     ├── ScenarioError      the scenario breaks a rule; the message names key, value and rule
-    ├── ResultsError       a results folder that can't be used
+    ├── ResultsError       a results folder that can't be used; the analysis's is a ValueError too
     ├── ModelError         a module that can't be trained, or not by many workers at once
     ├── ExtensionError     a class or function of the user's own that raised; __cause__ is what
     └── SimulationError    a simulation that can't go on (workers waiting for each other forever)

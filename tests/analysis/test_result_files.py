@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from fabricated import WHY, faulty_rounds
 
+import desim
 from desim import analysis
 
 
@@ -78,6 +79,9 @@ def test_an_unfinished_trial_is_ignored(fabricate):
 def test_a_folder_that_is_not_there_says_so(tmp_path):
     with pytest.raises(analysis.ResultsError, match=r"nowhere: no such folder; .*desim run"):
         analysis.load(tmp_path / "nowhere")
+    for kind in (desim.DesimError, desim.ResultsError, ValueError):
+        with pytest.raises(kind, match="no such folder"):
+            analysis.load(tmp_path / "nowhere")
 
 
 READERS = {
