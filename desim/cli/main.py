@@ -63,7 +63,13 @@ NoTrain = Annotated[bool, typer.Option("--no-train", help="The clock alone: no d
 def run(
     scenario: options.ScenarioName,
     out: Annotated[
-        Path | None, typer.Option(help="The results folder.", show_default="results/NAME")
+        Path | None,
+        typer.Option(
+            parser=options.out,
+            metavar="PATH",
+            help="The results folder.",
+            show_default="results/NAME",
+        ),
     ] = None,
     set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
@@ -100,7 +106,13 @@ def run(
 def tune(
     scenario: options.ScenarioName,
     out: Annotated[
-        Path | None, typer.Option(help="The results folder.", show_default="results/NAME-tuning")
+        Path | None,
+        typer.Option(
+            parser=options.out,
+            metavar="PATH",
+            help="The results folder.",
+            show_default="results/NAME-tuning",
+        ),
     ] = None,
     set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
@@ -229,7 +241,12 @@ def report(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where to write.", show_default="report/ in the folder"),
+        typer.Option(
+            parser=options.out,
+            metavar="DIR",
+            help="Where to write.",
+            show_default="report/ in the folder",
+        ),
     ] = None,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
@@ -260,6 +277,8 @@ def trace(
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=options.out,
+            metavar="PATH",
             help="The file; packed if it ends in .gz.",
             show_default="DIR/report/trace-TRIAL.json.gz",
         ),
