@@ -1,9 +1,9 @@
 """Scenarios: what to simulate, read from TOML or built in code."""
 
 import itertools
+import os
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -307,12 +307,17 @@ def find(name: str | Path) -> Path:
     Raises:
         ScenarioError: there is none.
     """
-    path = Path(name)
-    with suppress(OSError):
-        return regular(path)
+    try:
+        return regular(name)
+    except OSError as error:
+        reason = error
     known = bundled()
     if str(name) in known:
         return known[str(name)]
+    if os.path.exists(name):
+        raise ScenarioError(
+            f"scenario: {reason}; pass a TOML file, or the name of one that comes with desim"
+        )
     raise ScenarioError(
         f"scenario {short(str(name))}: no such file, and none with this name comes with desim; "
         f"{suggest(str(name), list(known))}"

@@ -290,6 +290,10 @@ def _same(path: Path, file: Path, scenario: Scenario) -> None:
         there = tomllib.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ResultsError(f"{file}: is no scenario ({error}); choose another folder") from None
+    if not there:
+        raise ResultsError(
+            f"{file}: is damaged (it is empty); remove the folder, or choose another one"
+        )
     now = tomllib.loads(tomli_w.dumps(scenario.table()))
     # What is drawn changes no trial.
     old, new = ({k: v for k, v in _flat(t).items() if not _drawn(k)} for t in (there, now))
