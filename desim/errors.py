@@ -13,6 +13,13 @@
 The command line prints a DesimError as one line and ends with exit code 2.
 """
 
+import inspect
+import warnings
+from os import sep
+from pathlib import Path
+
+_DESIM = f"{Path(__file__).parent}{sep}"
+
 
 class DesimError(Exception):
     """Base of desim's own errors; its text is one line for the user."""
@@ -40,6 +47,15 @@ class SimulationError(DesimError):
 
 class DesimWarning(UserWarning):
     """What doesn't stop a run; its text is one line for the user."""
+
+
+def warn(text: str) -> None:
+    """Gives a DesimWarning at the line that called desim, rather than at one of desim's own."""
+    frame, level = inspect.currentframe(), 1
+    # As `skip_file_prefixes` does from Python 3.12 on.
+    while frame is not None and frame.f_code.co_filename.startswith(_DESIM):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, DesimWarning, stacklevel=level)
 
 
 class NonFiniteError(SimulationError):

@@ -3,8 +3,6 @@
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-import numpy as np
-
 
 def native(value: Any, annotation: Any) -> Any:
     """A field's value with numpy's scalars as Python's, and arrays and ranges as lists.
@@ -14,6 +12,8 @@ def native(value: Any, annotation: Any) -> Any:
         annotation: the field's type. An array becomes a list where that is a list of something:
             elsewhere it may be data.
     """
+    import numpy as np  # not while `desim list` starts
+
     if isinstance(value, np.generic):
         return value.item()
     origin, parts = get_origin(annotation), get_args(annotation)

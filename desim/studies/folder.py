@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 import tomllib
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from desim.engine.outcome import Outcome
-from desim.errors import DesimWarning, ResultsError
+from desim.errors import ResultsError, warn
 from desim.scenario.scenario import Scenario, Trial
 from desim.scenario.stopping import measured
 from desim.schema.files import sha256
@@ -145,7 +144,7 @@ class ResultsFolder:
         return found
 
     def _warn(self, text: str) -> None:
-        warnings.warn(f"--out = {self.path}: {text}", DesimWarning, stacklevel=3)
+        warn(f"--out = {self.path}: {text}")
 
     def _refuse_another(self, there: dict[str, Any], content: Content) -> None:
         for key, value in self._options.items():

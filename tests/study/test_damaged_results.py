@@ -70,6 +70,7 @@ def test_a_damaged_table(damage: Callable[[Path], None], name: str, copied: Path
     assert [str(one.message) for one in said] == [
         f"--out = {copied}: run anew, being damaged: {TRIAL} ({name} isn't as it was written)"
     ]
+    assert [one.filename for one in said] == [__file__]
     assert sums(copied) == before
     go_on(copied)  # and says nothing more
 
