@@ -132,6 +132,7 @@ def plain(value: object) -> Any:
 
     What they hold is told by digests in the trials' manifests.
     """
+    value = native(value, None)
     if isinstance(value, Table):
         return value.table()
     if isinstance(value, tuple | list):

@@ -30,6 +30,8 @@ SAME: list[tuple[str, Any, Any]] = [
     ("sweep", {"algorithms.0.batch": np.array([2, 3])}, {"algorithms.0.batch": [2, 3]}),
     ("sweep", {"cluster.workers": range(2, 4)}, {"cluster.workers": [2, 3]}),
     ("sweep", {"stop.rounds": [np.int64(2), 3]}, {"stop.rounds": [2, 3]}),
+    ("sweep", {"problem.model.hidden": [np.array([2]), [3]]}, {"problem.model.hidden": [[2], [3]]}),
+    ("sweep", {"stop": [{"rounds": np.int64(2)}]}, {"stop": [{"rounds": 2}]}),
 ]
 
 
