@@ -124,7 +124,7 @@ def prepare_search(
         )
     tried, objective = _objective(scenario, target, at, metric, deadline=deadline)
     if deadline:
-        if epsilons:
+        if len(epsilons):
             raise ScenarioError(
                 "--epsilon: can't be searched together with --deadline; use it alone"
             )
@@ -221,7 +221,7 @@ def _step_size(place: int, algorithm: Algorithm, epsilons: Sequence[float]) -> S
     step_size = algorithm.step_size
     fields = step_size.searched
     values: list[Any] = [step_size] * 2
-    for k, field in enumerate(fields[: 2 if epsilons else 1]):
+    for k, field in enumerate(fields[: 2 if len(epsilons) else 1]):
         for part in field.split("."):
             if part not in type(values[k]).model_fields:
                 raise ScenarioError(

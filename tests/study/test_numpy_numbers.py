@@ -52,11 +52,28 @@ def test_the_files_of_their_results_are_the_same_bytes(tmp_path: Path) -> None:
         tmp_path / "numpy",
         values={"cluster.workers": np.int64(3)},
         seeds=np.arange(1),  # type: ignore[arg-type]
-        jobs=1,
+        jobs=np.int64(1),  # type: ignore[arg-type]
+        threads=np.int64(1),  # type: ignore[arg-type]
+        train=np.True_,  # type: ignore[arg-type]
     )
     changes = {"sweep": {"algorithms.0.batch": [2, 3]}, "cluster.workers": 3}
     own = desim.run(Scenario(**tiny(changes)), tmp_path / "own", jobs=1)
     assert sums(numpys) == sums(own)
+
+
+def test_a_search_takes_them_too(tmp_path: Path) -> None:
+    scenario = Scenario(**tiny({"stop.rounds": 2}))
+    numpys = desim.tune(
+        scenario,
+        tmp_path / "numpy",
+        target=np.float32(2.25),  # type: ignore[arg-type]
+        grid=desim.Grid(np.int64(3), 0, np.float64(0.25), np.float64(1.0)),  # type: ignore[arg-type]
+        jobs=1,
+        threads=np.int64(1),  # type: ignore[arg-type]
+    )
+    grid = desim.Grid(3, 0, 0.25, 1.0)
+    own = desim.tune(scenario, tmp_path / "own", target=2.25, grid=grid, jobs=1)
+    assert sums(numpys.folder) == sums(own.folder)
 
 
 def test_rules_see_the_numbers_and_data_stays_as_it_is() -> None:
