@@ -11,6 +11,7 @@ from desim.errors import ScenarioError
 from desim.metrics.base import Metric
 from desim.scenario.scenario import Scenario, prepared
 from desim.scenario.stopping import measured
+from desim.schema.natives import native
 from desim.schema.results import column_name
 from desim.streams import Streams
 from desim.tuning.grid import Grid
@@ -122,6 +123,7 @@ def prepare_search(
             f"sweep = {scenario.sweep}: must be empty, each point has a best of its own; "
             "use --set 'sweep={}' and --set for one point"
         )
+    target, at = native(target, None), native(at, None)
     tried, objective = _objective(scenario, target, at, metric, deadline=deadline)
     if deadline:
         if len(epsilons):
