@@ -1,11 +1,9 @@
-"""The one error of the analysis.
+"""The one error of the analysis: a `desim.ResultsError` that is a ValueError too."""
 
-ValueError
-└── ResultsError    a results folder, or a question about it, that cannot be answered
-"""
+from desim import errors
 
 
-class ResultsError(ValueError):
+class ResultsError(errors.ResultsError, ValueError):
     """A results folder, or a question about one, that makes no sense.
 
     Its message states the value, the rule that it breaks and the way out.

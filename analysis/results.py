@@ -227,6 +227,10 @@ def scenario(folder: str | Path) -> dict[str, Any]:
         raise ResultsError(
             f"{path}: can't be read ({error}); pass a folder that `desim run` or `desim tune` wrote"
         ) from None
+    if not table:
+        raise ResultsError(
+            f"{path}: is damaged (it is empty); remove the folder, or pass another one"
+        )
     stored.described(table, path)
     return table
 

@@ -101,9 +101,12 @@ def manifest(home: Path) -> dict[str, Any]:
         raise ResultsError(f"{file}: isn't as it was written; {_ANEW}")
     for name, rule in _RULES.items():
         if not rule(table.get(name)):
-            raise ResultsError(
-                f"{file}: {name} = {_short(table.get(name))}: can't stand in a manifest; {_ANEW}"
+            wrong = (
+                f"{name} = {_short(table[name])}: can't stand"
+                if name in table
+                else (f"has no {name}, which must stand")
             )
+            raise ResultsError(f"{file}: {wrong} in a manifest; {_ANEW}")
     if table["trial"] != home.name:
         raise ResultsError(f"{file}: is of the trial {_short(table['trial'])}; {_ANEW}")
     return table

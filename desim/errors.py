@@ -2,7 +2,7 @@
 
     DesimError
     ├── ScenarioError      the scenario breaks a rule; the message names key, value and rule
-    ├── ResultsError       a results folder that can't be used
+    ├── ResultsError       a results folder that can't be used; the analysis's is a ValueError too
     ├── ModelError         a module that can't be trained, or not by many workers at once
     ├── ExtensionError     a class or function of the user's own that raised; __cause__ is what
     └── SimulationError    a simulation that can't go on (workers waiting for each other forever)
@@ -12,6 +12,13 @@
 
 The command line prints a DesimError as one line and ends with exit code 2.
 """
+
+import inspect
+import warnings
+from os import sep
+from pathlib import Path
+
+_DESIM = f"{Path(__file__).parent}{sep}"
 
 
 class DesimError(Exception):
@@ -40,6 +47,15 @@ class SimulationError(DesimError):
 
 class DesimWarning(UserWarning):
     """What doesn't stop a run; its text is one line for the user."""
+
+
+def warn(text: str) -> None:
+    """Gives a DesimWarning at the line that called desim, rather than at one of desim's own."""
+    frame, level = inspect.currentframe(), 1
+    # As `skip_file_prefixes` does from Python 3.12 on.
+    while frame is not None and frame.f_code.co_filename.startswith(_DESIM):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, DesimWarning, stacklevel=level)
 
 
 class NonFiniteError(SimulationError):

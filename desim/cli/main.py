@@ -2,12 +2,11 @@
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -64,7 +63,13 @@ NoTrain = Annotated[bool, typer.Option("--no-train", help="The clock alone: no d
 def run(
     scenario: options.ScenarioName,
     out: Annotated[
-        Path | None, typer.Option(help="The results folder.", show_default="results/NAME")
+        Path | None,
+        typer.Option(
+            parser=options.out,
+            metavar="PATH",
+            help="The results folder.",
+            show_default="results/NAME",
+        ),
     ] = None,
     set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
@@ -101,7 +106,13 @@ def run(
 def tune(
     scenario: options.ScenarioName,
     out: Annotated[
-        Path | None, typer.Option(help="The results folder.", show_default="results/NAME-tuning")
+        Path | None,
+        typer.Option(
+            parser=options.out,
+            metavar="PATH",
+            help="The results folder.",
+            show_default="results/NAME-tuning",
+        ),
     ] = None,
     set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
@@ -181,8 +192,7 @@ def tune(
             strict=strict,
             progress=show,
         )
-    with _analysing():
-        print_tuning(tuning, deadline, console)
+    print_tuning(tuning, deadline, console)
 
 
 @app.command()
@@ -231,7 +241,12 @@ def report(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where to write.", show_default="report/ in the folder"),
+        typer.Option(
+            parser=options.out,
+            metavar="DIR",
+            help="Where to write.",
+            show_default="report/ in the folder",
+        ),
     ] = None,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
@@ -239,8 +254,9 @@ def report(
     if aimed and metric and aimed != metric:
         raise ScenarioError(f"--target = {target!r}, --metric = {metric!r}: name one metric")
     about = {"baseline": baseline, "targets": targets or None, "metric": aimed or metric}
-    with _analysing() as analysis:
-        kind = analysis.load_schema(folder, None).kind
+    from desim import analysis  # which takes a second to import
+
+    kind = analysis.load_schema(folder, None).kind
     if kind == "run":
         _report(folder, _console(), html=html, figures=figure or (), out=out, **about)
         return
@@ -249,9 +265,8 @@ def report(
             f"{folder}: holds what `desim {COMMANDS[kind]}` wrote, of which there is no --html, "
             "--metric, --target or --baseline"
         )
-    with _analysing() as analysis:
-        draw = analysis.report_tuning if kind == "tuning" else analysis.report_fit
-        drawn = draw(folder, figures=figure or (), out=out)[0]
+    draw = analysis.report_tuning if kind == "tuning" else analysis.report_fit
+    drawn = draw(folder, figures=figure or (), out=out)[0]
     _console().print(f"figure: {drawn}", soft_wrap=True)
 
 
@@ -262,14 +277,17 @@ def trace(
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=options.out,
+            metavar="PATH",
             help="The file; packed if it ends in .gz.",
             show_default="DIR/report/trace-TRIAL.json.gz",
         ),
     ] = None,
 ) -> None:
     """Write a trial's timeline for ui.perfetto.dev or chrome://tracing."""
-    with _analysing() as analysis:
-        path = analysis.trace(folder, trial, out)
+    from desim import analysis
+
+    path = analysis.trace(folder, trial, out)
     _console().print(f"trace: {path}", soft_wrap=True)
 
 
@@ -351,17 +369,6 @@ def _fail(text: str) -> NoReturn:
     sys.exit(2)
 
 
-@contextmanager
-def _analysing() -> Iterator[ModuleType]:
-    """The analysis, with its errors told as ours."""
-    from desim import analysis  # seaborn takes a second to import
-
-    try:
-        yield analysis
-    except analysis.ResultsError as error:
-        raise DesimError(str(error)) from None
-
-
 def _report(
     folder: Path,
     console: Console,
@@ -372,10 +379,11 @@ def _report(
     **about: Any,
 ) -> None:
     """Writes the report and prints its table; `about` says of what, as the analysis takes it."""
-    with _analysing() as analysis:
-        write = analysis.web_report if html else analysis.report
-        console.print(analysis.summary_table(analysis.summary(folder, **about)))
-        paths = write(folder, **about, figures=figures, out=out)
+    from desim import analysis
+
+    write = analysis.web_report if html else analysis.report
+    console.print(analysis.summary_table(analysis.summary(folder, **about)))
+    paths = write(folder, **about, figures=figures, out=out)
     console.print(f"results: {folder}, figures: {paths[0].parent}")
     if html:
         console.print(f"page: {paths[0]}")

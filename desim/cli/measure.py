@@ -34,7 +34,13 @@ def fit(
         int, typer.Option(help="Samples of each gradient, where TRACE has no column batch.")
     ] = 1,
     out: Annotated[
-        Path | None, typer.Option(help="The results folder.", show_default="results/fit-NAME")
+        Path | None,
+        typer.Option(
+            parser=options.out,
+            metavar="PATH",
+            help="The results folder.",
+            show_default="results/fit-NAME",
+        ),
     ] = None,
     law: Annotated[
         list[str] | None,
@@ -136,7 +142,12 @@ def calibrate(
     threads: Annotated[int, typer.Option(help="Torch threads.")] = 1,
     out: Annotated[
         Path | None,
-        typer.Option(help="The profile, a new file.", show_default="results/hardware-NAME.toml"),
+        typer.Option(
+            parser=options.out,
+            metavar="PATH",
+            help="The profile, a new file.",
+            show_default="results/hardware-NAME.toml",
+        ),
     ] = None,
 ) -> None:
     """Time the scenario's model on this machine and write a hardware profile."""

@@ -2,6 +2,7 @@
 
 import tomllib
 from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,13 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse trials there that other versions of desim or torch ran."),
 ]
+
+
+def out(text: str) -> Path:
+    """The path of --out; an empty one would be the current folder."""
+    if not text:
+        raise ScenarioError("--out = '': must be a path; leave it out for the usual one")
+    return Path(text)
 
 
 def values(pairs: list[str] | None) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Scenarios: what to simulate, read from TOML or built in code."""
 
 import itertools
+import os
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -22,6 +22,7 @@ from desim.scenario.setting import Cluster, Network, Setting
 from desim.scenario.stopping import Evaluate, Stop, measured
 from desim.schema.explain import explain
 from desim.schema.limits import MOST_LEVELS
+from desim.schema.natives import native
 from desim.schema.paths import anchored, regular
 from desim.schema.phrases import short, spelled, suggest
 from desim.schema.registry import Table
@@ -40,6 +41,9 @@ MOST_TRIALS = 100_000
 
 #: File systems allow 255 bytes for a name, and `tune` adds a few letters.
 _LONGEST = 200
+
+#: What a sweep's value may be besides a number or an object.
+_PLAIN = list[Any] | dict[str, Any]
 
 _NAMES_A_PROFILE = re.compile(r"(cluster\.hardware\.[^.]+|network\.link)\.(profile|file)")
 
@@ -101,6 +105,7 @@ class Scenario(Table):
     @field_validator("sweep")
     @classmethod
     def _crosses(cls, sweep: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        sweep = {key: [native(value, _PLAIN) for value in each] for key, each in sweep.items()}
         for key, values in sweep.items():
             if key.partition(".")[0] in ("name", "seeds", "sweep", "report"):
                 raise ValueError(
@@ -307,12 +312,17 @@ def find(name: str | Path) -> Path:
     Raises:
         ScenarioError: there is none.
     """
-    path = Path(name)
-    with suppress(OSError):
-        return regular(path)
+    try:
+        return regular(name)
+    except OSError as error:
+        reason = error
     known = bundled()
     if str(name) in known:
         return known[str(name)]
+    if os.path.exists(name):
+        raise ScenarioError(
+            f"scenario: {reason}; pass a TOML file, or the name of one that comes with desim"
+        )
     raise ScenarioError(
         f"scenario {short(str(name))}: no such file, and none with this name comes with desim; "
         f"{suggest(str(name), list(known))}"

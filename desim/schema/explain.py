@@ -87,7 +87,7 @@ def _line(key: str, detail: ErrorDetails, cls: type[Table]) -> str:
     value, name = detail["input"], key.rpartition(".")[2]
     match detail["type"]:
         case "missing":
-            return f"{key}: is missing from {short(value)}"
+            return f"{key}: is missing"
         case "value_error":
             text = str(detail["ctx"]["error"])
             if re.match(r"[\w.]+ = ", text):  # the message names the field itself

@@ -43,6 +43,7 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from desim.errors import ScenarioError
 from desim.schema.limits import broken
+from desim.schema.natives import native
 from desim.schema.paths import PATHS
 from desim.schema.phrases import short, suggest, unit_hint
 
@@ -107,8 +108,13 @@ class Table(BaseModel, metaclass=_TableType):
     @model_validator(mode="before")
     @classmethod
     def _known_keys_only(cls, table: object) -> object:
-        """Refuses unknown keys with a word on the known ones, which pydantic's own rule lacks."""
+        """Refuses unknown keys with a word on the known ones, which pydantic's own rule lacks.
+
+        numpy's numbers become Python's here, before any rule is checked.
+        """
         if isinstance(table, dict):
+            types = {key: field.annotation for key, field in cls.model_fields.items()}
+            table = {key: native(value, types.get(key)) for key, value in table.items()}
             if found := broken(table):
                 raise NestedError([_detail(*found)], cls)
             unknown = [
@@ -126,6 +132,7 @@ def plain(value: object) -> Any:
 
     What they hold is told by digests in the trials' manifests.
     """
+    value = native(value, None)
     if isinstance(value, Table):
         return value.table()
     if isinstance(value, tuple | list):

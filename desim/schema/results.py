@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -138,7 +138,7 @@ class ResultsSchema:
         for word in words:
             if not isinstance(word, str) or not word.isprintable():
                 raise ValueError(f"{ascii(word)[:60]} must be words")
-        if self.kind not in COMMANDS:
+        if not isinstance(self.kind, str) or self.kind not in COMMANDS:
             raise ValueError(
                 f"kind = {ascii(self.kind)[:60]}: must be one of {', '.join(COMMANDS)}"
             )
@@ -172,19 +172,41 @@ class ResultsSchema:
         """
         file = folder / FILE
         try:
-            table: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            if not isinstance(table["metrics"], list) or not isinstance(table["sweep"], list):
-                raise ValueError("metrics and sweep must be lists")
-            columns = tuple(Column(**column) for column in table["metrics"])
-            made = cls(table["kind"], columns, tuple(table["sweep"]), table["metric"])
-            made._check()
-            return made
+            return cls._made(json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ValueError(
                 f"{folder}: has no {FILE}, so it is no results folder of this version; pass one "
                 "that `desim run`, `desim tune` or `desim fit` wrote"
             ) from None
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{file}: can't be read as a description of results ({error})"
             ) from None
+
+    @classmethod
+    def _made(cls, table: object) -> Self:
+        """What results.json stands for; raises ValueError for what it can't hold."""
+        top = _table_of("it", table, "kind", "metrics", "sweep", "metric")
+        if not isinstance(top["metrics"], list) or not isinstance(top["sweep"], list):
+            raise ValueError("metrics and sweep must be lists")
+        columns = [
+            _table_of(f"metrics.{i}", column, "name", "title")
+            for i, column in enumerate(top["metrics"])
+        ]
+        known = {one.name for one in fields(Column)}
+        if unknown := [ascii(key)[:60] for column in columns for key in column if key not in known]:
+            raise ValueError(f"no metric has {unknown[0]}")
+        made = cls(
+            top["kind"], tuple(Column(**one) for one in columns), tuple(top["sweep"]), top["metric"]
+        )
+        made._check()
+        return made
+
+
+def _table_of(where: str, value: object, *keys: str) -> dict[str, Any]:
+    """A value that is a table with these keys; else raises ValueError."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} must be a table")
+    if missing := [key for key in keys if key not in value]:
+        raise ValueError(f"{where} has no {missing[0]}")
+    return value

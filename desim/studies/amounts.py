@@ -7,7 +7,6 @@ which is simulated: always by `desim check`, by a run only where there might be 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from collections.abc import Sized as HasLength
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from desim.clock.fleet import Fleet
 from desim.clock.timeline import MOST_SAMPLES
 from desim.engine.simulation import MOST_EVALUATIONS, Simulation
 from desim.engine.stopping import step_limit, time_limit
-from desim.errors import DesimWarning, ScenarioError
+from desim.errors import ScenarioError, warn
 from desim.scenario.setting import Setting
 from desim.scenario.stopping import Evaluate, Stop
 from desim.schema.own_code import is_own
@@ -123,12 +122,10 @@ def tell_repeats(settings: Sequence[Setting], shards: Sequence[HasLength]) -> No
     for setting in settings:
         batch = getattr(setting.algorithm, "batch", None)
         if isinstance(batch, int) and batch > least:
-            warnings.warn(
+            warn(
                 f"algorithms.{setting.algorithm.name}.batch = {batch}: a worker holds {least} "
                 "samples, so that some stand in a batch more than once; give fewer, or more "
-                "samples_per_worker",
-                DesimWarning,
-                stacklevel=2,
+                "samples_per_worker"
             )
 
 

@@ -6,12 +6,11 @@ results hold its version.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from desim.errors import DesimWarning
+from desim.errors import warn
 from desim.scenario.setting import Setting
 from desim.schema.digest import digest
 from desim.schema.files import Files
@@ -61,11 +60,9 @@ class Contents:
             _, _, unknown = each.partition(", not digested: ")
             if unknown and key not in self._said:
                 self._said.add(key)
-                warnings.warn(
+                warn(
                     f"{key}: holds {unknown}, whose content can't be looked into; results of "
-                    "another one would be taken for these, so give it another folder",
-                    DesimWarning,
-                    stacklevel=2,
+                    "another one would be taken for these, so give it another folder"
                 )
         return found
 

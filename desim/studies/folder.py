@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 import tomllib
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from desim.engine.outcome import Outcome
-from desim.errors import DesimWarning, ResultsError
+from desim.errors import ResultsError, warn
 from desim.scenario.scenario import Scenario, Trial
 from desim.scenario.stopping import measured
 from desim.schema.files import sha256
@@ -146,7 +145,7 @@ class ResultsFolder:
         return found
 
     def _warn(self, text: str) -> None:
-        warnings.warn(f"--out = {self.path}: {text}", DesimWarning, stacklevel=3)
+        warn(f"--out = {self.path}: {text}")
 
     def _refuse_another(self, there: dict[str, Any], content: Content) -> None:
         for key, value in self._options.items():
@@ -291,6 +290,10 @@ def _same(path: Path, file: Path, scenario: Scenario) -> None:
         there = tomllib.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ResultsError(f"{file}: is no scenario ({error}); choose another folder") from None
+    if not there:
+        raise ResultsError(
+            f"{file}: is damaged (it is empty); remove the folder, or choose another one"
+        )
     now = tomllib.loads(tomli_w.dumps(scenario.table()))
     # What is drawn changes no trial.
     old, new = ({k: v for k, v in _flat(t).items() if not _drawn(k)} for t in (there, now))

@@ -78,8 +78,10 @@ def read(folder: Path) -> dict[str, Any]:
         raise DamagedError(f"{MANIFEST} has no checksum of its own, as those of an older desim")
     if table.pop(MANIFEST) != checksum(table):
         raise DamagedError(f"{MANIFEST} isn't as it was written")
-    if table.get("trial") != folder.name:
-        raise DamagedError(f"{MANIFEST} is that of {short(table.get('trial'))}")
+    if "trial" not in table:
+        raise DamagedError(f"{MANIFEST} doesn't say its trial")
+    if table["trial"] != folder.name:
+        raise DamagedError(f"{MANIFEST} is that of {short(table['trial'])}")
     for name in ("versions", "content", "checksums"):
         words = table.get(name)
         if not isinstance(words, dict) or not all(isinstance(word, str) for word in words.values()):

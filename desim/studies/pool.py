@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from threading import Thread
@@ -14,7 +13,7 @@ from typing import Protocol
 
 import loky
 
-from desim.errors import DesimWarning, SimulationError
+from desim.errors import SimulationError, warn
 from desim.studies.ending import SIGNALS, held
 from desim.studies.progress import Done, Report
 
@@ -23,11 +22,9 @@ def possible_jobs(jobs: int | None) -> int:
     """How many processes may run at a time; one in a process that can have no children."""
     if multiprocessing.current_process().daemon:
         if jobs is not None and jobs > 1:
-            warnings.warn(
+            warn(
                 f"jobs = {jobs}: runs with one, as a process of a multiprocessing.Pool can have "
-                "none of its own",
-                DesimWarning,
-                stacklevel=4,
+                "none of its own"
             )
         return 1
     return jobs or os.cpu_count() or 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from desim.errors import DesimWarning
+from desim.errors import warn
 
 _TORCH = r"There is a performance drop because we have not yet implemented the batching rule for "
 _OPERATOR = re.compile(_TORCH + r"([\w:.]*\w)")
@@ -35,9 +35,7 @@ def tell(operators: Iterable[str]) -> None:
     """Warns of them, if there are any, in one line."""
     named = ", ".join(sorted(operators))
     if named:
-        warnings.warn(
+        warn(
             f"problem: torch takes {named} for one worker after another, which is slower but not "
-            "wrong; with other layers or another loss gradients are computed for all at once",
-            DesimWarning,
-            stacklevel=3,
+            "wrong; with other layers or another loss gradients are computed for all at once"
         )

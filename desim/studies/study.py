@@ -65,7 +65,7 @@ def run(
     check_device(device)
     trials = list(scenario.trials())
     check_buildable(trials, train=train)
-    options = {"train": train, "device": device, "threads": threads}
+    options = {"train": bool(train), "device": device, "threads": int(threads)}  # not numpy's
     path = Path(out or Path("results") / scenario.name)
     folder = ResultsFolder(path, scenario, options, schema_of("run", scenario), strict=strict)
     contents, jobs = Contents(train=train), possible_jobs(jobs)

@@ -11,6 +11,7 @@ from desim.errors import ScenarioError
 from desim.metrics.base import Metric
 from desim.scenario.scenario import Scenario, prepared
 from desim.scenario.stopping import measured
+from desim.schema.natives import native
 from desim.schema.results import column_name
 from desim.streams import Streams
 from desim.tuning.grid import Grid
@@ -122,9 +123,10 @@ def prepare_search(
             f"sweep = {scenario.sweep}: must be empty, each point has a best of its own; "
             "use --set 'sweep={}' and --set for one point"
         )
+    target, at = native(target, None), native(at, None)
     tried, objective = _objective(scenario, target, at, metric, deadline=deadline)
     if deadline:
-        if epsilons:
+        if len(epsilons):
             raise ScenarioError(
                 "--epsilon: can't be searched together with --deadline; use it alone"
             )
@@ -221,7 +223,7 @@ def _step_size(place: int, algorithm: Algorithm, epsilons: Sequence[float]) -> S
     step_size = algorithm.step_size
     fields = step_size.searched
     values: list[Any] = [step_size] * 2
-    for k, field in enumerate(fields[: 2 if epsilons else 1]):
+    for k, field in enumerate(fields[: 2 if len(epsilons) else 1]):
         for part in field.split("."):
             if part not in type(values[k]).model_fields:
                 raise ScenarioError(

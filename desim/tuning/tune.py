@@ -151,7 +151,7 @@ def execute(
     check_buildable(list(planned.tried.trials()), train=True)
     ending = "deadline" if planned.deadline else "tuning"
     path = Path(out or Path("results") / f"{planned.scenario.name}-{ending}")
-    options = {"train": True, "device": device, "threads": threads}
+    options = {"train": True, "device": device, "threads": int(threads)}
     schema = schema_of("tuning", planned.tried, planned.objective.column.name)
     folder = ResultsFolder(path, planned.tried, options, schema, strict=strict)
     with folder.claimed(), orderly():

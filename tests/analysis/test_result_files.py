@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from fabricated import WHY, faulty_rounds
 
+import desim
 from desim import analysis
 
 
@@ -78,6 +79,9 @@ def test_an_unfinished_trial_is_ignored(fabricate):
 def test_a_folder_that_is_not_there_says_so(tmp_path):
     with pytest.raises(analysis.ResultsError, match=r"nowhere: no such folder; .*desim run"):
         analysis.load(tmp_path / "nowhere")
+    for kind in (desim.DesimError, desim.ResultsError, ValueError):
+        with pytest.raises(kind, match="no such folder"):
+            analysis.load(tmp_path / "nowhere")
 
 
 READERS = {
@@ -107,9 +111,20 @@ def test_a_folder_of_another_kind_or_of_none_is_refused(fabricate, kind, read):
                 match=f"results: holds what `desim {command}` wrote; pass what",
             ):
                 read(made.folder)
-    (made.folder / "results.json").write_text("[")
-    with pytest.raises(analysis.ResultsError, match=r"results.json: can't be read as a"):
-        read(made.folder)
+    for text, wrong in (
+        ("[", "Expecting value"),
+        ("[]", "it must be a table"),
+        ("null", "it must be a table"),
+        ("{}", "it has no kind"),
+        ('{"kind": [], "metrics": [], "sweep": [], "metric": "a"}', r"kind = \[\]: must be one of"),
+        ('{"kind": "run", "metrics": {}, "sweep": [], "metric": "a"}', "metrics and sweep must be"),
+        ('{"kind": "run", "metrics": [1], "sweep": [], "metric": "a"}', r"metrics\.0 must be a t"),
+        ('{"kind": "run", "metrics": [{}], "sweep": [], "metric": "a"}', r"metrics\.0 has no name"),
+    ):
+        (made.folder / "results.json").write_text(text)
+        rule = rf"results.json: can't be read as a description of results \({wrong}"
+        with pytest.raises(analysis.ResultsError, match=rule):
+            read(made.folder)
     (made.folder / "results.json").unlink()
     with pytest.raises(analysis.ResultsError, match=r"results: has no results.json, so"):
         read(made.folder)
@@ -143,6 +158,11 @@ def test_a_metric_of_other_trials_is_nan(fabricate):
 def test_a_scenario_that_is_gone_is_missed(fabricate):
     made = fabricate("a")
     made.decay("a", 0, 4.0)
+    (made.folder / "scenario.toml").write_text("")
+    with pytest.raises(
+        analysis.ResultsError, match=r"scenario.toml: is damaged \(it is empty\); re"
+    ):
+        analysis.trials(made.folder)
     (made.folder / "scenario.toml").unlink()
     with pytest.raises(analysis.ResultsError, match=r"scenario.toml: can't be read"):
         analysis.trials(made.folder)

@@ -209,7 +209,7 @@ def test_a_mixture_is_stored_and_read_back():
             "models.1.file = '/nowhere.csv': can't be read ([Errno 2] No such file or directory: "
             "'/nowhere.csv')",
         ),
-        ({"models": ["none", "none"]}, "weights: is missing from {'models': ['none', 'none']}"),
+        ({"models": ["none", "none"]}, "weights: is missing"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )

@@ -87,7 +87,7 @@ LINKS = under(
             {"bandwidth_bps": {"low": 0, "high": 2}},
             ".bandwidth_bps.low = 0: must be greater than 0",
         ),
-        ({"bandwidth_bps": {"low": 3}}, ".bandwidth_bps.high: is missing from {'low': 3}"),
+        ({"bandwidth_bps": {"low": 3}}, ".bandwidth_bps.high: is missing"),
         # no speed at all
         ({"bandwidth_bps": DROP}, f" = {{'latency_s': 0.01}}: {NO_SPEED}"),
         # profiles
@@ -146,7 +146,7 @@ LINKS = under(
 SHARED_MEDIUM = under(
     "network",
     [
-        ({"link": {"kind": "shared-medium"}}, ".link.bandwidth_bps: is missing from {}"),
+        ({"link": {"kind": "shared-medium"}}, ".link.bandwidth_bps: is missing"),
         (
             {"link": {"kind": "shared-medium", "bandwidth_bps": 1e3, "loss": 1}},
             ".link.loss = 1: must be less than 1",
@@ -191,7 +191,7 @@ REGIONS = [
         ({"placement": "a"}, ".placement = 'a': must be a list"),
         ({"names": []}, ".names = []: must have at least 1 item"),
         ({"names": ["a", "a"]}, ".names = 'a': must differ, it stands there twice"),
-        ({"names": DROP}, ".names: is missing from *"),
+        ({"names": DROP}, ".names: is missing"),
         ({"bogus": 1}, ".bogus = 1: unknown key; choose from names, placement, *"),
         # round trips or places on the globe
         ({"round_trip_s": DROP}, f" = {{'names': ['a', 'b']}}: {EITHER}"),

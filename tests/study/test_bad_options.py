@@ -93,6 +93,25 @@ def test_bad_command(arguments: list[str], parts: list[str], scenario: Path, des
     assert [part for part in parts if part not in complaint] == [], complaint
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "tiny.toml"],
+        ["tune", "tiny.toml", "--target", "1"],
+        ["calibrate", "tiny.toml"],
+        ["report", "."],
+        ["trace", ".", "--trial", "t"],
+        ["fit", "steps.csv"],
+    ],
+)
+def test_an_empty_out_is_not_the_current_folder(
+    arguments: list[str], scenario: Path, desim: Call
+) -> None:
+    complaint = desim(*arguments, "--out", "").complaint
+    assert complaint == "--out = '': must be a path; leave it out for the usual one"
+    assert [file.name for file in Path().iterdir()] == ["tiny.toml"]
+
+
 def test_the_installed_command_ends_with_code_2_and_one_line(scenario: Path) -> None:
     ended = subprocess.run(
         [Path(sys.executable).parent / "desim", "run", scenario, "--set", "cluster.workers=1"],

@@ -1,5 +1,6 @@
 """A scenario that breaks a rule ends with one line that names the key, the value and the rule."""
 
+import os
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -234,4 +235,9 @@ def test_files_that_are_no_scenario(
     assert "binary.toml: can't be read" in desim("check", "binary.toml").complaint
     assert "did you mean 'quickstart'?" in desim("run", "quikstart").complaint
     assert "'nowhere.toml': no such file" in desim("run", "nowhere.toml").complaint
-    assert "'.': no such file" in desim("check", ".").complaint
+    os.mkfifo("pipe")
+    for path, kind in ((".", "a folder"), (os.devnull, "a device"), ("pipe", "a pipe")):
+        assert desim("check", path).complaint == (
+            f"scenario: {path!r} is {kind}, no file; pass a TOML file, or the name of one that "
+            "comes with desim"
+        )

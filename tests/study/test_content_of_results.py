@@ -281,6 +281,7 @@ def test_what_cannot_be_looked_into_is_said_once_and_noted(tmp_path: Path) -> No
         made = scenario("problem.loss", loss)
         with pytest.warns(simulator.DesimWarning) as said:
             simulator.run(made, tmp_path / "out", seeds=[0, 1], jobs=1)
+    assert [one.filename for one in said] == [__file__]
     assert [str(one.message).partition("; ")[0] for one in said] == [
         "problem.loss: holds _io.TextIOWrapper, whose content can't be looked into"
     ]

@@ -70,6 +70,7 @@ def test_a_damaged_table(damage: Callable[[Path], None], name: str, copied: Path
     assert [str(one.message) for one in said] == [
         f"--out = {copied}: run anew, being damaged: {TRIAL} ({name} isn't as it was written)"
     ]
+    assert [one.filename for one in said] == [__file__]
     assert sums(copied) == before
     go_on(copied)  # and says nothing more
 
@@ -114,6 +115,27 @@ def test_names_in_manifests_are_no_paths(copied: Path) -> None:
         for read in (analysis.load_timeline, analysis.load_labels):
             with pytest.raises(analysis.ResultsError, match="no finished trial of this name"):
                 read(copied, name)
+
+
+def test_a_manifest_without_its_trials_name(copied: Path) -> None:
+    file = copied / "trials" / TRIAL / MANIFEST
+    table = {k: v for k, v in json.loads(file.read_text()).items() if k not in ("trial", MANIFEST)}
+    file.write_text(json.dumps(table | {MANIFEST: checksum(table)}))
+    with pytest.raises(
+        analysis.ResultsError, match=r"has no trial, which must stand in a manifest"
+    ):
+        analysis.trials(copied)
+    with pytest.warns(DesimWarning, match=rf"{TRIAL} \({MANIFEST} doesn't say its trial\)"):
+        go_on(copied)
+    analysis.trials(copied)
+
+
+def test_an_empty_scenario_is_damaged(copied: Path, desim: Call) -> None:
+    (copied / "scenario.toml").write_text("")
+    file = write(copied.parent / "tiny.toml", CHANGES)
+    for command in (["report", copied], ["run", file, "--out", copied]):
+        complaint = desim(*command).complaint
+        assert f"{copied}/scenario.toml: is damaged (it is empty); remove the folder" in complaint
 
 
 def test_a_trial_of_another_name_is_run_anew(copied: Path) -> None:

@@ -225,15 +225,16 @@ def test_a_pipe_behind_any_path(change: dict[str, Any], tmp_path: Path) -> None:
     inner = table.get("links", table)
     inner["file"] = str(tmp_path / "it")
     assert "is a pipe, no file" in refused(change, train=True)
-    with pytest.raises(ScenarioError, match="no such file"):
+    with pytest.raises(ScenarioError, match="is a pipe, no file"):
         read(tmp_path / "it")
 
 
 def test_a_batch_larger_than_what_a_worker_holds_is_told(tmp_path: Path, desim: Call) -> None:
     changes = {"algorithms.0.batch": 30, "problem.samples_per_worker": 20}
     said = r"algorithms\.DSGD\.batch = 30: a worker holds 20 samples"
-    with pytest.warns(simulator.DesimWarning, match=said):
+    with pytest.warns(simulator.DesimWarning, match=said) as told:
         simulator.run(from_table(tiny(changes)), tmp_path / "results", jobs=1)
+    assert [one.filename for one in told] == [__file__]  # the caller's line, not desim's
     ended = desim("check", write(tmp_path / "tiny.toml", changes))
     assert (ended.code, ended.err.count("a worker holds 20 samples")) == (0, 1)
     ended = desim("check", write(tmp_path / "tiny.toml", changes), "--no-train")

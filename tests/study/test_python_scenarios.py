@@ -37,14 +37,14 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("algorithms.0.batch", ..., "algorithms.0.batch: is missing from "),
+        ("algorithms.0.batch", ..., "algorithms.0.batch: is missing"),
         ("algorithms.0.batch", 0, "algorithms.0.batch = 0: must be greater than or equal to 1"),
         ("algorithms.0.step_size", {"kind": "constant"}, "algorithms.0.step_size.alpha: is miss"),
         ("algorithms.0.bach", 3, "algorithms.0.bach = 3: unknown key; did you mean 'batch'?"),
         ("algorithms", [], "algorithms = []: must have at least 1 item"),
         ("cluster.workers", 1, "cluster.workers = 1: must be greater than or equal to 2"),
         ("network.mixing", "metropols", "network.mixing.kind = 'metropols': no such kind; did you"),
-        ("problem", ..., "problem: is missing from "),
+        ("problem", ..., "problem: is missing"),
         ("stop", {}, "stop = {}: "),
     ],
 )
