@@ -20,7 +20,8 @@ _EXTENDED = ("desim.", "torch.nn.")
 #: The attribute that marks exceptions of the caller's own callbacks.
 _PASSES_ON = "_passes_desim"
 
-_TORCH = f"{sep}torch{sep}"
+#: Libraries whose own lines are never meant, though classes of desim derive from theirs.
+_NEVER = (f"{sep}torch{sep}", f"{sep}simpy{sep}")
 
 #: Where libraries are, whose lines say little to who wrote an extension.
 _LIBRARIES = tuple({sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib")})
@@ -123,4 +124,6 @@ def _place(error: BaseException) -> _Place | None:
 def _is_theirs(file: str, *, extends: bool) -> bool:
     """Whether a function is the user's: not desim's, nor a library's that doesn't extend desim."""
     ours = file.startswith((_DESIM, "<frozen"))
-    return not ours and (not file.startswith(_LIBRARIES) or (extends and _TORCH not in file))
+    return not ours and (
+        not file.startswith(_LIBRARIES) or (extends and not any(part in file for part in _NEVER))
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from desim.errors import DesimError, ModelError, ScenarioError
 from desim.schema.own_code import is_own, name_of, reason
@@ -202,6 +202,7 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
         ScenarioError: it doesn't.
         Exception: what the loss raises.
     """
+    _refuse_parameters(loss)
     leaf = outputs.detach().requires_grad_()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a broadcast, which is refused
@@ -227,6 +228,19 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
             f"{_loss(loss)}: `correct` gives the shape {tuple(correct.shape)} for {len(outputs)} "
             "samples; must be one truth value, or share, for each"
         )
+
+
+def _refuse_parameters(loss: Loss) -> None:
+    """Raises ScenarioError where a loss is a module with parameters of its own to train."""
+    module = getattr(loss, "function", None)
+    if not isinstance(module, nn.Module):
+        return
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            raise ScenarioError(
+                f"{_loss(loss)} has a parameter {name} that nobody would train; move it into the "
+                "model, or freeze it with requires_grad_(False)"
+            )
 
 
 def _check_losses(loss: Loss, losses: object, outputs: Tensor, targets: Tensor) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from desim.errors import ScenarioError
 from desim.schema.phrases import short
+from desim.tensors.compressors._examined import examine
 from desim.tensors.compressors.base import Compressor
 from desim.tensors.compressors.none import NoCompressor
 from desim.tensors.refs import Draw, Node, Plain, Ref
@@ -127,6 +128,7 @@ class Sized:
                     f"compressor = {compressor.table()}: `fitted` gives {short(fitted)}; must be a "
                     "compressor"
                 )
+            examine(fitted, self._parameters)
             known = self._known[compressor] = fitted, fitted.sent_bits(self._parameters)
         return known
 

@@ -148,7 +148,9 @@ class Problem(Table):
                 f"most {available // workers} per worker, or {available // (wanted or 1)} workers"
             )
         random = streams.generator("partition")
-        assigned = self.partition.assign(data.train_y, workers, wanted, random)
+        targets = data.train_y[...]  # a view, through which nothing can be changed
+        targets.flags.writeable = False
+        assigned = self.partition.assign(targets, workers, wanted, random)
         return checked(self.partition, assigned, available, workers)
 
     def shards(self, workers: int, streams: Streams) -> list[npt.NDArray[np.int64]]:

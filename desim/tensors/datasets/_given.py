@@ -29,7 +29,16 @@ def array(name: str, value: object) -> Array:
     if _is_tensor(value):
         tensor: Any = value
         wide = tensor.detach().cpu()
+        if str(wide.layout) != "torch.strided":
+            raise ScenarioError(
+                f"problem.dataset: {name} has the layout {wide.layout}; give it as x.to_dense()"
+            )
         value = (wide.float() if str(wide.dtype) == "torch.bfloat16" else wide).numpy()
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ScenarioError(
+            f"problem.dataset: {name} has masked numbers, which would be trained on; leave out "
+            "their samples, or fill them in: x.filled(0)"
+        )
     try:
         found = np.asarray(value)
     except ValueError:  # rows of different length
