@@ -161,7 +161,7 @@ class Mixing(Member):
         Raises:
             ScenarioError: a symmetric W on a directed graph; weights that aren't one finite
                 number for each neighbour; W is not what `symmetric` says; or it averages nothing
-                (a negative neighbour's weight).
+                (a negative neighbour's weight), or drives models apart (one's own, too large).
         """
         key = f"network.mixing = {self.table()}"
         if self.symmetric and graph.directed:
@@ -179,6 +179,12 @@ class Mixing(Member):
             if (skew := weights.asymmetry()) > _TOLERANCE:
                 raise ScenarioError(
                     f"{key}: W must be symmetric, but |W - W'| is {skew:.2g} somewhere"
+                )
+            values = weights.eigenvalues() if is_own(self) else None
+            if values and max(map(abs, values)) > 1 + _TOLERANCE:
+                raise ScenarioError(
+                    f"{key}: W has the eigenvalue {max(values, key=abs):.4g}; must be from -1 to "
+                    "1, else averaging drives models apart: give neighbours less weight"
                 )
             return weights
         sent = _column_sums(Weights(graph, np.zeros(graph.workers), neighbours).matrix())

@@ -145,3 +145,19 @@ def test_a_mistake_in_a_method_names_the_method():
     method = NoYield(batch=1, step_size={"kind": "constant", "alpha": 0.1})
     with pytest.raises(desim.ExtensionError, match=r"^NoYield\.worker failed: TypeError"):
         desim.simulate(Trial("t", {}, setting(method)))
+
+
+class Large(desim.Mixing):
+    weight: float
+
+    def off_diagonal(self, graph):
+        return [np.full(len(row), self.weight) for row in graph.neighbours]
+
+
+@pytest.mark.parametrize(("weight", "eigenvalue"), [(0.6, "-1.4"), (5.0, "-19")])
+def test_a_mixing_that_drives_models_apart(weight, eigenvalue):
+    # On a ring of 4 the eigenvalues are 1 - 2 w (1 - cos), down to 1 - 4 w.
+    with refused(f"W has the eigenvalue {eigenvalue}; must be from -1 to 1"):
+        simulate(setting({"kind": "dsgd", "batch": 1}, workers=4, mixing=Large(weight=weight)))
+    kept = setting({"kind": "dsgd", "batch": 1}, workers=4, mixing=Large(weight=0.5))
+    assert simulate(kept).outcome.stopped_by == "rounds"
