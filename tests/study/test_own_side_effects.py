@@ -62,7 +62,7 @@ COMPRESSORS = [
     (InPlace(fraction=0.5), "changes its rows; must leave them"),
     (Mixes(), "makes of a row another one among others"),
     (Draws(), "gives other numbers for the same rows the second time"),
-    (Flattens(), "gives (12,) for rows of shape (3, 4)"),
+    (Flattens(), "must have their shape and type"),
     (WrongBound(fraction=0.5, said=-5), "error_bound gives -5; must be a number from 0"),
     (WrongBound(fraction=0.5, said="x"), "error_bound gives 'x'"),
     (WrongError(fraction=0.5), "error is 'nonsense'; must be 'none' or 'bounded' or 'relative'"),
