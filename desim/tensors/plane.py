@@ -77,7 +77,7 @@ class Tensors:
     ) -> tuple[Ref, int]:
         """A recorded compression, or the vector itself where nothing is lost."""
         fitted, bits = self._sized(compressor)
-        if isinstance(fitted, NoCompressor) and fitted.exact_for(self._dtype):
+        if type(fitted) is NoCompressor and fitted.exact_for(self._dtype):
             self._tape.record(vector, worker)
             return vector, bits
         draw = Draw("dither", worker, step)

@@ -230,7 +230,7 @@ class SimulatedWorker(Messenger, Worker):
         content, size_bits = self._plane.compress(vector, compressor, self.id, step)
         if compressor.memory:
             self._left_out[slot] = vector - content
-        if self._memory_bytes_per_s is not None and not isinstance(compressor, NoCompressor):
+        if self._memory_bytes_per_s is not None and type(compressor) is not NoCompressor:
             yield from self._touch(4 * self._plane.parameters + size_bits / 8, "compress")
         return Message(content, size_bits)
 
