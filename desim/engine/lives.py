@@ -1,6 +1,6 @@
 """Workers' lives: each runs its method, through crashes and absences."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from math import isinf
 
@@ -9,6 +9,8 @@ import simpy
 from desim.algorithms.base import Algorithm
 from desim.clock.faults import FaultSchedule
 from desim.clock.timeline import Timeline
+from desim.errors import ScenarioError
+from desim.schema.phrases import short
 from desim.worker.protocol import Waiting
 from desim.worker.simulated import SimulatedWorker
 
@@ -45,8 +47,22 @@ class Lives:
 
     def begin(self, worker: SimulatedWorker) -> None:
         """Starts a worker."""
-        life = self._through_faults if self._faults.any else self._algorithm.worker
+        life = self._through_faults if self._faults.any else self._run
         self._env.process(life(worker))
+
+    def _run(self, worker: SimulatedWorker) -> Waiting:
+        """What the method's worker does.
+
+        Raises:
+            ScenarioError: it isn't a generator.
+        """
+        running = self._algorithm.worker(worker)
+        if not isinstance(running, Generator):
+            raise ScenarioError(
+                f"algorithms.{self._algorithm.name}: its worker gives {short(running)}; must be a "
+                "generator: `yield from me.compute(...)` and the like"
+            )
+        return running
 
     def end(self, worker: SimulatedWorker) -> None:
         """Notes the absence of a worker that is away at the end of the trial."""
@@ -59,7 +75,7 @@ class Lives:
         env, gone_s, skips = self._env, 0.0, self._algorithm.skips
         for down_s, up_s in self._faults.worker(worker.id):
             if down_s > gone_s:
-                run = env.process(_until_crash(self._algorithm.worker(worker)))
+                run = env.process(_until_crash(self._run(worker)))
                 yield env.timeout(down_s - env.now)
                 # Before it is cut off: others may come to the barrier at the same instant.
                 worker.leave(excused=skips)
@@ -81,7 +97,7 @@ class Lives:
                     f"no worker has ended a step while they came back {self.returns:,} times"
                 )
                 return
-        yield from self._algorithm.worker(worker)
+        yield from self._run(worker)
 
 
 def _until_crash(life: Waiting) -> Waiting:

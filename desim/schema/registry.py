@@ -72,6 +72,10 @@ class _TableType(ModelMetaclass):
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise ScenarioError(
+                f"{cls.__qualname__}: can't be used yet; it must define {', '.join(missing)}"
+            )
         try:
             return super().__call__(*args, **kwargs)
         except ValidationError as error:

@@ -208,6 +208,11 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
         warnings.simplefilter("ignore")  # of a broadcast, which is refused
         losses = loss(leaf, targets)
         _check_losses(loss, losses, leaf, targets)
+        if not _close(loss(leaf, targets), losses):
+            raise ScenarioError(
+                f"{_loss(loss)} gives other losses for the same outputs and targets the second "
+                "time; must neither draw random numbers nor keep anything from call to call"
+            )
         alone = [loss(leaf[k : k + 1], targets[k : k + 1]).reshape(-1) for k in range(len(outputs))]
     if any(len(one) != 1 for one in alone) or not _close(torch.cat(alone), losses):
         raise ScenarioError(

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from math import nan
+from random import random
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,15 @@ def test_a_loss_with_parameters_of_its_own():
     assert trained(data, loss.requires_grad_(False)).outcome.stopped_by == "rounds"
 
 
+def test_a_loss_that_is_a_class_or_draws():
+    x, y = np.eye(8), np.tile([1, 0], 4)
+    data = desim.Data(x, y, x, y)
+    with refused("is a class; give an instance: CrossEntropyLoss(reduction='none')"):
+        trained(data, nn.CrossEntropyLoss)
+    with refused("gives other losses for the same outputs and targets the second time"):
+        trained(data, lambda o, t: nn.functional.cross_entropy(o, t, reduction="none") + random())
+
+
 def trained(data, loss):
     given = problem(dataset=data, model="softmax", loss=loss)
     return simulate(setting({"kind": "dsgd", "batch": 1}, problem=given, workers=4), train=True)
@@ -161,3 +171,26 @@ def test_a_mixing_that_drives_models_apart(weight, eigenvalue):
         simulate(setting({"kind": "dsgd", "batch": 1}, workers=4, mixing=Large(weight=weight)))
     kept = setting({"kind": "dsgd", "batch": 1}, workers=4, mixing=Large(weight=0.5))
     assert simulate(kept).outcome.stopped_by == "rounds"
+
+
+class Forgets(desim.Rounds):
+    batch: int
+
+    def worker(self, me):
+        me.compute(me.initial_model(), self.batch)
+
+
+@pytest.mark.parametrize("faults", [None, {"workers": [{"worker": 1, "down_s": 1.0}]}])
+def test_a_worker_that_is_no_generator(faults):
+    method = Forgets(batch=1, step_size={"kind": "constant", "alpha": 0.1})
+    with refused("algorithms.Forgets: its worker gives None; must be a generator"):
+        simulate(setting(method, faults=faults))
+
+
+def test_a_class_that_lacks_a_method():
+    class Deals(desim.Partition):
+        def deal(self, targets, workers):
+            return []
+
+    with refused("Deals: can't be used yet; it must define assign"):
+        Deals()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from desim.schema.registry import Member, plain
-from desim.tensors.lazy import torch
+from desim.tensors.lazy import nn, torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,6 +55,8 @@ class Loss(Member):
     @classmethod
     def from_object(cls, value: object) -> Loss | None:
         """A loss made of a function."""
+        if isinstance(value, type) and issubclass(value, nn.Module):
+            raise ValueError(f"is a class; give an instance: {value.__name__}(reduction='none')")
         return GivenLoss(function=value) if callable(value) else None
 
 
