@@ -293,7 +293,7 @@ def test_a_stalled_trial_is_named_in_the_index_and_cuts_no_comparison_short(fabr
         made.trial("a", 0, [0, 8, 16], [2.0, 1.0, 0.5], sweep=sweep)
         made.trial("b", 0, [0, 4], [2.0, 1.5], sweep=sweep, stalled=WHY)
     index = analysis.report(made.folder)[0].read_text()
-    assert f"- b_1.0_0 stalled: {WHY}" in index
+    assert f"- b\\_1.0\\_0 stalled: {WHY}" in index
     metrics, finished = analysis.load(made.folder), analysis.trials(made.folder)
     assert earliest_end_s(metrics, finished) == 16
     # Nothing changes any more where nobody can go on.

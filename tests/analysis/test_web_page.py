@@ -192,7 +192,7 @@ def test_the_page_says_in_which_message_a_trial_diverged(run):
     page, index = (path.read_text() for path in analysis.web_report(run.folder)[:2])
     assert "<li>QT_2 diverged at 5 simulated s: message &lt;7&gt;</li>" in page
     assert "<li>QT_3 diverged at 5 simulated s.</li>" in page
-    assert "- QT_2 diverged at 5 simulated s: message <7>" in index
+    assert "- QT\\_2 diverged at 5 simulated s: message &lt;7&gt;" in index
 
 
 @pytest.mark.slow
