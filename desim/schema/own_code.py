@@ -2,12 +2,14 @@
 
 import functools
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import sep
+from os.path import isabs
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from desim.errors import DesimError, ExtensionError
+from desim.schema.phrases import one_line
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,12 +42,9 @@ def name_of(thing: object) -> str:
 
 def reason(error: BaseException) -> str:
     """An exception in one line: its type, its text and the line of the user's code."""
-    text = " ".join(str(error).split())
     place = _place(error)
-    told = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return (told if len(told) <= 300 else told[:297] + "...") + (
-        f", {place.file}:{place.line}" if place else ""
-    )
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return one_line(told) + (f", {place.file}:{place.line}" if place else "")
 
 
 def named(function: Callable[P, T]) -> Callable[P, T]:
@@ -61,7 +60,8 @@ def named(function: Callable[P, T]) -> Callable[P, T]:
         except DesimError:
             raise
         except Exception as error:
-            place = None if hasattr(_first(error), _PASSES_ON) else _place(error)
+            passes = any(hasattr(one, _PASSES_ON) for one in _copies(error))
+            place = None if passes else _place(error)
             if place is None:
                 raise
             raise ExtensionError(f"{place.name} failed: {reason(error)}") from error
@@ -97,16 +97,20 @@ class _Place(NamedTuple):
     line: int
 
 
-def _first(error: BaseException) -> BaseException:
-    """The error itself: SimPy raises a copy, from it, of what went wrong in a process."""
+def _copies(error: BaseException) -> Iterator[BaseException]:
+    """The error, and that of which it may be a copy: SimPy raises one, from what a process did."""
+    yield error
     while type(error.__cause__) is type(error) and error.__cause__ is not None:
         error = error.__cause__
-    return error
+        yield error
 
 
 def _place(error: BaseException) -> _Place | None:
     """Where the user's own code went wrong; None where it has no part in it."""
-    error = _first(error)
+    return next(filter(None, map(_place_in, _copies(error))), None)
+
+
+def _place_in(error: BaseException) -> _Place | None:
     found, name, extended = None, "", False
     trace = error.__traceback__
     while trace is not None:
@@ -123,7 +127,8 @@ def _place(error: BaseException) -> _Place | None:
 
 def _is_theirs(file: str, *, extends: bool) -> bool:
     """Whether a function is the user's: not desim's, nor a library's that doesn't extend desim."""
-    ours = file.startswith((_DESIM, "<frozen"))
+    # Code that Cython has compiled says a file relative to its package.
+    ours = file.startswith((_DESIM, "<frozen")) or not (isabs(file) or file.startswith("<"))
     return not ours and (
         not file.startswith(_LIBRARIES) or (extends and not any(part in file for part in _NEVER))
     )

@@ -32,16 +32,17 @@ def unit_hint(key: object) -> str:
 def short(value: object) -> str:
     """A value as it stands in a message: one line, never long."""
     try:
-        text = " ".join(repr(value).split())
+        text = " ".join(without_addresses(repr(value)).split())
     except (ValueError, RecursionError):  # an integer of thousands of digits, or a list in itself
         text = f"{type(value).__name__}, too long to print"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def one_line(error: object) -> str:
-    """What another library says of a file, in one line of letters that can be seen."""
-    words = " ".join(str(error).split())
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+    """What another library says of a file, in one line of letters that can be seen, never long."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+    return text if len(text) <= 300 else text[:297] + "..."
 
 
 def spelled(key: str) -> str:

@@ -298,10 +298,10 @@ def _same(path: Path, file: Path, scenario: Scenario) -> None:
     # What is drawn changes no trial.
     old, new = ({k: v for k, v in _flat(t).items() if not _drawn(k)} for t in (there, now))
     for key in [*new, *old]:
-        if key.rpartition(".")[2] in PATHS:
-            continue  # wherever a file is: what it holds stands in the trials' manifests
         before, after = old.get(key, "nothing"), new.get(key, "nothing")
-        if before != after:
+        # Wherever a file is: what it holds stands in the trials' manifests.
+        moved = key.rpartition(".")[2] in PATHS and Path(str(after)).exists()
+        if before != after and not moved:
             raise ResultsError(
                 f"--out = {path}: holds another scenario, with {key} = {short(before)} instead of "
                 f"{short(after)}; choose another folder"

@@ -9,6 +9,8 @@ from test_content_of_results import refused, run, trace
 from tiny import sums
 from torch import nn
 
+import desim
+
 
 def test_weights_that_a_function_reads_from_a_file(tmp_path: Path) -> None:
     file, out = str(tmp_path / "weights.pt"), tmp_path / "out"
@@ -63,3 +65,20 @@ def test_a_file_that_was_moved_is_the_same(tmp_path: Path) -> None:
     (tmp_path / "t.csv").rename(tmp_path / "there" / "t.csv")
     changes["cluster.stragglers"]["file"] = str(tmp_path / "there" / "t.csv")
     assert sums(run(changes, out) / "trials") == before
+
+
+class Named(desim.Metric):
+    """A field that is called as if it named a file, and does not."""
+
+    file: str
+
+    def value(self, evaluation: desim.Evaluation) -> float:
+        return float(len(self.file))
+
+
+def test_a_word_that_is_no_path_is_compared_as_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    metric = {"kind": "test_content_of_models:Named", "file": "loss"}
+    run({"evaluate.metrics": [metric]}, out, train=True)
+    with pytest.raises(desim.ResultsError, match=r"evaluate\.metrics\.0\.file = 'loss' instead"):
+        run({"evaluate.metrics": [metric | {"file": "accuracy"}]}, out, train=True)

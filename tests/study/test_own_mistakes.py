@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -173,3 +174,12 @@ def test_a_long_text_stays_one_line() -> None:
         named(talks)()
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500 + len(__file__)
+
+
+def test_an_error_that_a_library_raised_from_another_of_its_kind() -> None:
+    def looks_up() -> object:
+        return pd.Series([1]).loc["nowhere"]
+
+    said = rf"^looks_up failed: KeyError: 'nowhere', {__file__}:\d+$"
+    with pytest.raises(desim.ExtensionError, match=said):
+        named(looks_up)()

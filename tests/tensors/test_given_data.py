@@ -114,7 +114,7 @@ def broken(place, sample):
         ((X, X, Y, Y), "((x, y), (test_x, test_y))"),
         (DataLoader(TENSORS), "hand over its .dataset"),
         (Endless(), "Endless has no length"),
-        (Samples(broken), "sample 7 of Samples can't be taken (OSError: no such file)"),
+        (Samples(broken), "sample 7 of Samples can't be taken (OSError: no such file, "),
         (Samples(samples=0), "Samples has no samples"),
         (
             Samples(lambda p, s: {"x": 1}),
@@ -224,3 +224,9 @@ def test_classes_are_counted_over_both_parts_and_names():
     assert outputs(X, Y, X[:0], Y[:0], tuple("abcdef")) == 6
     assert outputs(X, np.ones((12, 7), bool), X[:0], np.ones((0, 7), bool)) == 7
     assert outputs(X, Y * 1.0, X[:0], Y[:0] * 1.0) == 1
+
+
+def test_a_message_holds_no_address():
+    with pytest.raises(Exception, match=r"^dataset = <[\w.]+Samples object>: ") as raised:
+        loaded(Samples(broken))
+    assert f"{__file__}:" in str(raised.value)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desim.errors import ScenarioError
+from desim.schema.own_code import reason
 from desim.schema.phrases import short
 
 Array = npt.NDArray[Any]
@@ -90,8 +91,9 @@ def parts(value: object) -> tuple[Any, Any, Any, Any] | None:
         if train is not None and test is not None:
             return (*train, *test)
     if hasattr(value, "dataset") and hasattr(value, "batch_size"):
-        raise ValueError("a DataLoader gives batches, which the workers draw themselves; hand over "
-                         "its .dataset")  # fmt: skip
+        raise ValueError(
+            "a DataLoader gives batches, which the workers draw themselves; hand over its .dataset"
+        )
     raise ValueError(f"must be a table such as {{kind = 'digits'}}; {_HOW}; is {_what(value)}")
 
 
@@ -124,8 +126,7 @@ def _gathered(dataset: Any) -> tuple[Array, Array]:
                     raise ValueError(f"has the shape {part.shape}, the first {column.shape[1:]}")
                 column[place] = part
         except Exception as error:  # whatever the user's class does
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise ValueError(f"sample {place} of {kind} can't be taken ({why})") from None
+            raise ValueError(f"sample {place} of {kind} can't be taken ({reason(error)})") from None
     if not columns:
         raise ValueError(f"{kind} has no samples")
     x, y = columns
