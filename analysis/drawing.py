@@ -1,7 +1,6 @@
 """Draws the figures of a results folder, those that come with desim and those of one's own."""
 
 import re
-import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,8 @@ from desim.analysis.figures.base import Drawing, FigureData, Per, Report, Report
 from desim.analysis.files import writing
 from desim.analysis.results import at_point, sweep_keys, sweep_points
 from desim.schema.explain import explain
+from desim.schema.own_code import reason
+from desim.schema.phrases import short
 from desim.schema.registry import members
 from desim.schema.results import COMMANDS, FolderKind
 
@@ -163,7 +164,7 @@ def _drawings(figure: ReportFigure, data: FigureData) -> list[Drawing]:
     for one in given:
         if not (isinstance(one, Drawing) and isinstance(one.figure, Figure) and _named(one)):
             raise ResultsError(
-                f"figure {_name(figure)}: gave {' '.join(repr(one).split())[:60]}; draw must yield "
+                f"figure {_name(figure)}: gave {short(one)}; draw must yield "
                 "desim.Drawing(name, figure): a name for its files, and a figure of matplotlib's"
             )
         drawings.append(one)
@@ -178,11 +179,7 @@ def _refused(figure: ReportFigure, error: Exception) -> Exception:
     """An error in a figure of one's own as one line; in desim's own it stays what it is."""
     if ":" not in _name(figure):
         return error
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    home = str(Path(__file__).parent)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if home not in f.filename]
-    where = f", {frames[0].filename}:{frames[0].lineno}" if frames else ""
-    return ResultsError(f"figure {_name(figure)}: raised {reason}{where}")
+    return ResultsError(f"figure {_name(figure)}: raised {reason(error)}")
 
 
 def _name(figure: ReportFigure) -> str:

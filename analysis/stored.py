@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from desim.analysis.errors import ResultsError
 from desim.schema.files import sha256
-from desim.schema.results import MANIFEST, TRIAL_FILES, checksum
+from desim.schema.phrases import one_line, short
+from desim.schema.results import MANIFEST, TRIAL_FILES, read_manifest
 
 #: What a way out says of a damaged trial.
 _ANEW = "call the same `desim run` or `desim tune` again, which runs a damaged trial anew"
@@ -90,25 +91,17 @@ def manifest(home: Path) -> dict[str, Any]:
     """
     file = home / MANIFEST
     try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-        own = table.pop(MANIFEST, None) if isinstance(table, dict) else None
-        whole = own is None or own == checksum(table)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultsError(f"{file}: can't be read ({_reason(error)}); {_ANEW}") from None
-    if not isinstance(table, dict):
-        raise ResultsError(f"{file}: is no manifest of a trial; {_ANEW}")
-    if not whole:
-        raise ResultsError(f"{file}: isn't as it was written; {_ANEW}")
+        table = read_manifest(home)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{home}: {one_line(error)}; {_ANEW}") from None
     for name, rule in _RULES.items():
         if not rule(table.get(name)):
             wrong = (
-                f"{name} = {_short(table[name])}: can't stand"
+                f"{name} = {short(table[name])}: can't stand"
                 if name in table
                 else (f"has no {name}, which must stand")
             )
             raise ResultsError(f"{file}: {wrong} in a manifest; {_ANEW}")
-    if table["trial"] != home.name:
-        raise ResultsError(f"{file}: is of the trial {_short(table['trial'])}; {_ANEW}")
     return table
 
 
@@ -124,7 +117,7 @@ def study(root: Path) -> dict[str, Any]:
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ResultsError(f"{file}: can't be read ({_reason(error)}); {_ANEW}") from None
+        raise ResultsError(f"{file}: can't be read ({one_line(error)}); {_ANEW}") from None
     rules = {"python": _text, "machine": _text, "versions": _texts}
     if not isinstance(table, dict) or not all(
         rule(table[name]) for name, rule in rules.items() if name in table
@@ -177,7 +170,7 @@ def table(
             _compare(file)
         frame: pd.DataFrame = pq.read_table(file, **reading).to_pandas()
     except (OSError, ValueError, TypeError, LookupError, pa.ArrowException) as error:
-        raise ResultsError(f"{file}: can't be read ({_reason(error)}); {_ANEW}") from None
+        raise ResultsError(f"{file}: can't be read ({one_line(error)}); {_ANEW}") from None
     for name in (*numbers, *words, *(one for one in optional if one in frame)):
         if name not in frame:
             raise ResultsError(f"{file}: has no column {name!r}; {_ANEW}")
@@ -229,7 +222,7 @@ def described(table: Mapping[str, Any], file: Path) -> None:
         wrong = ["sweep"]
     if wrong:
         raise ResultsError(
-            f"{file}: {wrong[0]} = {_short(table[wrong[0]])}: can't stand in a scenario; pass a "
+            f"{file}: {wrong[0]} = {short(table[wrong[0]])}: can't stand in a scenario; pass a "
             "folder that `desim run` or `desim tune` wrote"
         )
 
@@ -238,16 +231,3 @@ def _method(entry: object) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("step_size", {}), dict):
         return False
     return isinstance(entry.get("kind", ""), str) and isinstance(entry.get("label", ""), str)
-
-
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
-def _short(value: object) -> str:
-    try:
-        text = ascii(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."

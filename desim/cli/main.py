@@ -62,15 +62,7 @@ NoTrain = Annotated[bool, typer.Option("--no-train", help="The clock alone: no d
 @app.command()
 def run(
     scenario: options.ScenarioName,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            parser=options.out,
-            metavar="PATH",
-            help="The results folder.",
-            show_default="results/NAME",
-        ),
-    ] = None,
+    out: Annotated[Path | None, options.out("The results folder.", "results/NAME")] = None,
     set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
     jobs: Annotated[
@@ -105,15 +97,7 @@ def run(
 @app.command()
 def tune(
     scenario: options.ScenarioName,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            parser=options.out,
-            metavar="PATH",
-            help="The results folder.",
-            show_default="results/NAME-tuning",
-        ),
-    ] = None,
+    out: Annotated[Path | None, options.out("The results folder.", "results/NAME-tuning")] = None,
     set_: options.Values = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, such as 0,1,2.")] = None,
     target: Annotated[
@@ -240,13 +224,7 @@ def report(
         typer.Option(metavar="MODULE:CLASS", help="A figure of your own to draw too; repeatable."),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            parser=options.out,
-            metavar="DIR",
-            help="Where to write.",
-            show_default="report/ in the folder",
-        ),
+        Path | None, options.out("Where to write.", "report/ in the folder", "DIR")
     ] = None,
 ) -> None:
     """Draw the figures of a results folder again and print its table."""
@@ -276,12 +254,7 @@ def trace(
     trial: Annotated[str, typer.Option(help="A trial's name: its folder below trials/.")],
     out: Annotated[
         Path | None,
-        typer.Option(
-            parser=options.out,
-            metavar="PATH",
-            help="The file; packed if it ends in .gz.",
-            show_default="DIR/report/trace-TRIAL.json.gz",
-        ),
+        options.out("The file; packed if it ends in .gz.", "DIR/report/trace-TRIAL.json.gz"),
     ] = None,
 ) -> None:
     """Write a trial's timeline for ui.perfetto.dev or chrome://tracing."""

@@ -33,15 +33,7 @@ def fit(
     batch: Annotated[
         int, typer.Option(help="Samples of each gradient, where TRACE has no column batch.")
     ] = 1,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            parser=options.out,
-            metavar="PATH",
-            help="The results folder.",
-            show_default="results/fit-NAME",
-        ),
-    ] = None,
+    out: Annotated[Path | None, options.out("The results folder.", "results/fit-NAME")] = None,
     law: Annotated[
         list[str] | None,
         typer.Option(metavar="MODULE:CLASS", help="A law of your own to fit too; repeatable."),
@@ -141,13 +133,7 @@ def calibrate(
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
     threads: Annotated[int, typer.Option(help="Torch threads.")] = 1,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            parser=options.out,
-            metavar="PATH",
-            help="The profile, a new file.",
-            show_default="results/hardware-NAME.toml",
-        ),
+        Path | None, options.out("The profile, a new file.", "results/hardware-NAME.toml")
     ] = None,
 ) -> None:
     """Time the scenario's model on this machine and write a hardware profile."""

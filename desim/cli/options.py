@@ -25,7 +25,18 @@ Strict = Annotated[
 ]
 
 
-def out(text: str) -> Path:
+def out(help: str, usual: str, metavar: str = "PATH") -> Any:
+    """The option --out: where something is written.
+
+    Args:
+        help: what.
+        usual: where, if it is left out.
+        metavar: what stands for it.
+    """
+    return typer.Option(parser=_path, metavar=metavar, help=help, show_default=usual)
+
+
+def _path(text: str) -> Path:
     """The path of --out; an empty one would be the current folder."""
     if not text:
         raise ScenarioError("--out = '': must be a path; leave it out for the usual one")

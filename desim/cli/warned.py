@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TextIO
 
 from desim.errors import DesimWarning
 
@@ -15,12 +15,19 @@ def one_line_each() -> Iterator[None]:
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if issubclass(category, DesimWarning):
                 print(f"desim: {message}", file=sys.stderr)
             else:
-                usual(message, category, *place)
+                usual(message, category, filename, lineno, file, line)
 
         warnings.simplefilter("default", DesimWarning)
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         yield

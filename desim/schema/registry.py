@@ -10,7 +10,6 @@ import importlib
 import inspect
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from datetime import time as clock_time
@@ -18,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
@@ -38,14 +38,19 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic._internal._model_construction import ModelMetaclass
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from desim.errors import ScenarioError
 from desim.schema.limits import broken
 from desim.schema.natives import native
+from desim.schema.own_code import reason
 from desim.schema.paths import PATHS
 from desim.schema.phrases import short, suggest, unit_hint
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:  # pydantic has no public name for it
+    ModelMetaclass = type(BaseModel)
 
 AXES: dict[str, str] = {
     "algorithms": "desim.algorithms",
@@ -71,6 +76,7 @@ class _TableType(ModelMetaclass):
     Here rather than in `__init__`, which pydantic would also call for the tables inside a table.
     """
 
+    # A metaclass's methods are given the class, which is no `self`.
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         if missing := sorted(getattr(cls, "__abstractmethods__", ())):
             raise ScenarioError(
@@ -344,9 +350,8 @@ def _load(path: str) -> type[Member]:
     try:
         loaded = getattr(importlib.import_module(module_name), class_name)
     except Exception as error:  # whatever the user's module does while it is imported
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(
-            f"{key}: can't be imported ({reason}{_where(error)}); the form is "
+            f"{key}: can't be imported ({reason(error)}); the form is "
             "package.module:Class, found from the working folder or the installed packages"
         ) from None
     if not _is_member(loaded):
@@ -354,14 +359,6 @@ def _load(path: str) -> type[Member]:
     if missing := sorted(loaded.__abstractmethods__):
         raise ValueError(f"{key}: can't be used yet; it must define {', '.join(missing)}")
     return loaded
-
-
-def _where(error: Exception) -> str:
-    """', file:line' of the line in a user's module that went wrong."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = ("<", __file__, importlib.__file__)
-    theirs = [frame for frame in frames if not frame.filename.startswith(ours)]
-    return f", {theirs[0].filename}:{theirs[0].lineno}" if theirs else ""
 
 
 def first_line(cls: Callable[..., Any]) -> str:

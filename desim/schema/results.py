@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from desim.schema.phrases import in_words
+from desim.schema.phrases import in_words, short
 
 FILE = "results.json"
 
@@ -103,6 +103,32 @@ def checksum(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
 
 
+def read_manifest(trial: Path) -> dict[str, Any]:
+    """What stands in the manifest of a trial's folder, its own checksum under MANIFEST.
+
+    Raises:
+        FileNotFoundError: there is none: the trial isn't finished.
+        ValueError: it is none, isn't as it was written, or is another trial's; in one phrase.
+    """
+    file = trial / MANIFEST
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(file) from None
+    except (OSError, ValueError, RecursionError):
+        raise ValueError(f"{MANIFEST} can't be read") from None
+    if not isinstance(table, dict) or not table:
+        raise ValueError(f"{MANIFEST} is no table")
+    said = {name: value for name, value in table.items() if name != MANIFEST}
+    if table.get(MANIFEST, checksum(said)) != checksum(said):
+        raise ValueError(f"{MANIFEST} isn't as it was written")
+    if "trial" not in table:
+        raise ValueError(f"{MANIFEST} doesn't say its trial")
+    if table["trial"] != trial.name:
+        raise ValueError(f"{MANIFEST} is that of {short(table['trial'])}")
+    return table
+
+
 @dataclass(frozen=True)
 class ResultsSchema:
     """What a results folder is.
@@ -137,11 +163,9 @@ class ResultsSchema:
         words += [word for one in self.metrics for word in (one.name, one.title, one.unit)]
         for word in words:
             if not isinstance(word, str) or not word.isprintable():
-                raise ValueError(f"{ascii(word)[:60]} must be words")
+                raise ValueError(f"{short(word)} must be words")
         if not isinstance(self.kind, str) or self.kind not in COMMANDS:
-            raise ValueError(
-                f"kind = {ascii(self.kind)[:60]}: must be one of {', '.join(COMMANDS)}"
-            )
+            raise ValueError(f"kind = {short(self.kind)}: must be one of {', '.join(COMMANDS)}")
         names = [one.name for one in self.metrics]
         taken = [*names, *INDEX, *self.sweep]
         if len(set(taken)) < len(taken) or not set(self.sweep).isdisjoint(TRIAL):
@@ -194,7 +218,7 @@ class ResultsSchema:
             for i, column in enumerate(top["metrics"])
         ]
         known = {one.name for one in fields(Column)}
-        if unknown := [ascii(key)[:60] for column in columns for key in column if key not in known]:
+        if unknown := [short(key) for column in columns for key in column if key not in known]:
             raise ValueError(f"no metric has {unknown[0]}")
         made = cls(
             top["kind"], tuple(Column(**one) for one in columns), tuple(top["sweep"]), top["metric"]

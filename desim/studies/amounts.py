@@ -81,25 +81,36 @@ class Amount:
     messages: float
 
 
-def check_numbers(setting: Setting, streams: Streams, *, train: bool) -> None:
+def check_numbers(settings: Sequence[Setting], streams: Streams, *, train: bool) -> None:
     """Refuses what is too large or too much by its numbers alone.
+
+    Args:
+        settings: of each method, which differ in nothing else.
+        streams: of the trial, for the size of a model that has to be built.
+        train: whether there will be data and gradients.
 
     Raises:
         ScenarioError: the key, what it amounts to and the most that there may be.
     """
-    _check_round(setting)
-    if not setting.algorithm.has_server:
-        topology = setting.algorithm.topology or setting.network.topology
-        topology.check_links(setting.cluster.size)
+    for setting in settings:
+        _check_round(setting)
+        if not setting.algorithm.has_server:
+            topology = setting.algorithm.topology or setting.network.topology
+            topology.check_links(setting.cluster.size)
+    _check_model(settings[0], streams, train=train)
+    for setting in settings:
+        batch = getattr(setting.algorithm, "batch", None)
+        if isinstance(batch, int):
+            _check_batch(setting, batch, f"batch = {batch}", train=train)
+
+
+def _check_model(setting: Setting, streams: Streams, *, train: bool) -> None:
     parameters = _parameters(setting, streams)
     if parameters > MOST_PARAMETERS:
         raise ScenarioError(
             f"problem.model = {short(setting.problem.model.table())}: has {parameters:,} "
             f"parameters; must have at most {MOST_PARAMETERS:,}"
         )
-    batch = getattr(setting.algorithm, "batch", None)
-    if isinstance(batch, int):
-        _check_batch(setting, batch, f"batch = {batch}", train=train)
     # A model whose operations are counted is built once, without training too.
     copies = setting.cluster.size if train else int(setting.cluster.needs_cost())
     size_bytes = _number_bytes(setting) * parameters * copies

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from desim.engine.collecting import rarely_collecting
-from desim.engine.simulation import Simulation
 from desim.errors import ScenarioError
 from desim.scenario.scenario import Trial
 from desim.scenario.setting import Setting
-from desim.scenario.stopping import Evaluate, Stop
 from desim.streams import Streams
-from desim.studies.amounts import check_amount, check_deadline, check_numbers, tell_repeats
+from desim.studies.amounts import (
+    check_amount,
+    check_deadline,
+    check_numbers,
+    measure,
+    tell_repeats,
+)
 from desim.studies.slow_operators import noted
 from desim.tensors.lazy import torch
-
-#: A method that hasn't averaged with W in so many rounds doesn't.
-_ROUNDS = 100
 
 
 def check_device(device: str) -> None:
@@ -51,8 +50,7 @@ def _check_point(settings: list[Setting], *, train: bool) -> None:
     """The same for one setting of each method."""
     first = settings[0]
     streams, workers = Streams(first.seed), first.cluster.size
-    for setting in settings:
-        check_numbers(setting, streams, train=train)
+    check_numbers(settings, streams, train=train)
     if train:
         with noted():  # of what is slow, the trials tell
             task = first.problem.task(workers, streams, torch.device("cpu"))
@@ -80,8 +78,7 @@ def _check_weights(setting: Setting, streams: Streams) -> None:
     """Raises ScenarioError where there is no graph, or no W for a method that averages with it."""
     weights = setting.weights(streams)
     try:
-        weights.own  # noqa: B018
+        _ = weights.own
     except ScenarioError:
         # Whether the method ever asks for W is known from its rounds only.
-        clock = replace(setting, stop=Stop(rounds=_ROUNDS), evaluate=Evaluate(every_rounds=_ROUNDS))
-        Simulation(clock, train=False).run()
+        measure(setting, int(weights.graph.degrees.sum()))

@@ -11,9 +11,8 @@ from typing import Any
 from desim.engine.outcome import Outcome
 from desim.scenario.scenario import Trial
 from desim.schema.files import sha256
-from desim.schema.phrases import short
 from desim.schema.registry import plain
-from desim.schema.results import MANIFEST, METRICS, TRIAL_FILES, checksum
+from desim.schema.results import MANIFEST, METRICS, TRIAL_FILES, checksum, read_manifest
 from desim.studies.content import Content
 
 
@@ -65,23 +64,12 @@ def read(folder: Path) -> dict[str, Any]:
         FileNotFoundError: there is none: the trial isn't finished.
         DamagedError: it is none, not whole, or another trial's.
     """
-    file = folder / MANIFEST
     try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(file) from None
-    except (OSError, ValueError, RecursionError):
-        raise DamagedError(f"{MANIFEST} can't be read") from None
-    if not isinstance(table, dict) or not table:
-        raise DamagedError(f"{MANIFEST} is no table")
-    if MANIFEST not in table:
+        table = read_manifest(folder)
+    except ValueError as error:
+        raise DamagedError(str(error)) from None
+    if table.pop(MANIFEST, None) is None:
         raise DamagedError(f"{MANIFEST} has no checksum of its own, as those of an older desim")
-    if table.pop(MANIFEST) != checksum(table):
-        raise DamagedError(f"{MANIFEST} isn't as it was written")
-    if "trial" not in table:
-        raise DamagedError(f"{MANIFEST} doesn't say its trial")
-    if table["trial"] != folder.name:
-        raise DamagedError(f"{MANIFEST} is that of {short(table['trial'])}")
     for name in ("versions", "content", "checksums"):
         words = table.get(name)
         if not isinstance(words, dict) or not all(isinstance(word, str) for word in words.values()):

@@ -127,8 +127,7 @@ def plan(scenario: Scenario, *, train: bool = True) -> Plan:
     problem, workers = setting.problem, setting.cluster.size
     first = scenario.at(points[0])
     methods = [replace(setting, algorithm=algorithm) for algorithm in first.algorithms]
-    for one in methods:
-        check_numbers(one, streams, train=train)
+    check_numbers(methods, streams, train=train)
     samples = 0
     if train:
         shards = problem.shards(workers, streams)

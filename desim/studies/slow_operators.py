@@ -4,7 +4,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TextIO
 
 from desim.errors import warn
 
@@ -20,14 +20,21 @@ def noted() -> Iterator[set[str]]:
         warnings.filterwarnings("always", message=_TORCH)
         usual = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             operator = _OPERATOR.match(str(message))
             if operator:
                 found.add(operator[1])
             else:
-                usual(message, category, *where)
+                usual(message, category, filename, lineno, file, line)
 
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         yield found
 
 

@@ -27,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from desim.errors import ModelError
+from desim.schema.own_code import reason
 from desim.tensors.flops import flops
 
 #: Two points of a straight line; not 1, for which torch may choose other operators.
@@ -129,7 +130,7 @@ def _counted(module: nn.Module, inputs: Inputs, batches: tuple[int, ...]) -> lis
         except ModelError:
             raise
         except Exception as error:  # whatever a module does
-            failed.append(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            failed.append(reason(error))
     raise ModelError(
         "problem.model: the cost of its gradient can't be counted with inputs of shape "
         f"{(batches[0], *inputs.shape[1:])}: {failed[0]}"
@@ -179,8 +180,7 @@ class _TooMuchError(Exception):
     """A pass has more work than it was given leave for."""
 
 
-# The ignored errors: torch's modes are not annotated.
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doesn't annotate it
     """Adds up operations, and the sizes of inputs and outputs, of every operator.
 
     Views are no operators here. An expanded tensor counts in full: the one that a sum's gradient is
@@ -188,7 +188,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self, most_flops: float = inf, most_bytes: float = inf) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # nor this
         self._most_flops, self._most_bytes = most_flops, most_bytes
         self.flops, self.bytes, self.operators = 0.0, 0, 0
 

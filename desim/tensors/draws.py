@@ -25,8 +25,7 @@ _GOLDEN, _MIX_1, _MIX_2 = (
 )
 
 
-# The ignored errors: torch's modes are not annotated.
-class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doesn't annotate it
     """While it is entered, Bernoulli numbers (dropout of every kind) are named.
 
     Everything else that draws is left to torch.
@@ -47,7 +46,7 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         workers: int | npt.NDArray[np.int64],
         steps: int | npt.NDArray[np.int64],
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # nor this
         self._streams, self._workers, self._steps = streams, workers, steps
         self._many = not isinstance(workers, int)
         self.calls = 0

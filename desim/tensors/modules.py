@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from desim.errors import ModelError
+from desim.schema.phrases import one_line
 
 
 def trained(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -78,7 +79,7 @@ def copied(module: nn.Module) -> nn.Module:
     except Exception as error:
         raise ModelError(
             f"problem.model: {type(module).__name__} can't be copied "
-            f"({' '.join(str(error).split())[:120]}); hand over a function that returns it"
+            f"({one_line(error)}); hand over a function that returns it"
         ) from error
 
 

@@ -10,6 +10,7 @@ from scipy import optimize
 from torch import Tensor
 
 from desim.errors import ModelError
+from desim.schema.phrases import one_line
 from desim.tensors.evaluation import loss_and_gradient
 from desim.tensors.problem import Task
 
@@ -47,9 +48,8 @@ def optimal_loss(task: Task) -> float:
         )
         value(start)
     except RuntimeError as error:
-        why = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"evaluate.optimum = true: the model can't be computed in float64 ({why})"
+            f"evaluate.optimum = true: the model can't be computed in float64 ({one_line(error)})"
         ) from None
     options: dict[str, Any] = {"maxiter": _MOST_STEPS, "maxfun": 2 * _MOST_STEPS, "maxcor": 30}
     found = optimize.minimize(

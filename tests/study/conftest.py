@@ -1,8 +1,10 @@
 """The command line in this process."""
 
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tiny import Call, Ended
@@ -22,6 +24,12 @@ def desim(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
         return Ended(ended.value.code or 0, *capfd.readouterr())
 
     return call
+
+
+@pytest.fixture
+def copied(whole: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run that a file's own fixture `whole` gives."""
+    return Path(shutil.copytree(whole, tmp_path / "copied"))
 
 
 @pytest.fixture(autouse=True)

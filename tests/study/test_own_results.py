@@ -140,10 +140,10 @@ class Sends(desim.Compressor):
         return self.result(rows)
 
     def write(self, x, uniform, message):
-        raise NotImplementedError
+        raise AssertionError("a simulation writes no messages")
 
     def read(self, message, parameters, dtype, uniform):
-        raise NotImplementedError
+        raise AssertionError("a simulation reads no messages")
 
 
 def compressed(**fields: Any) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """A seed gives the same bytes: in two runs, with any number of jobs, after any interruption."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,11 +19,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, one trial after another."""
     out = tmp_path_factory.mktemp("whole") / "results"
     return simulator.run(simulator.from_table(tiny(CHANGES)), out, jobs=1)
-
-
-@pytest.fixture
-def copied(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "copied"))
 
 
 def go_on(out: Path) -> list[Progress]:

@@ -7,12 +7,13 @@ import copy
 import math
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pytest
-from tiny import Table, put, tiny
+from tiny import Table, paths, put, tiny
 
 from desim.cli import options
 from desim.engine.simulation import Simulation
@@ -108,16 +109,6 @@ TEXTS = [
     *("'ring'", "'none'", "'complete'", "'metropolis'", "'digits'", "1e16", "1000000", "10"),
     *("[[1,2],[3]]", "{kind='ring'}", "[1e-320]", "'*'", "3", "0.5", "1e30", "1e-38"),
 ]
-
-
-def paths(node: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Every place in a table."""
-    items = node.items() if isinstance(node, dict) else enumerate(node)
-    found = []
-    for key, value in items:
-        place = (*at, str(key))
-        found += [place, *(paths(value, place) if isinstance(value, dict | list) else [])]
-    return found
 
 
 PLACES = [paths(base) for base in BASES]
@@ -251,23 +242,29 @@ def go_through(scenario: Scenario, left: list[int]) -> bool:
     return True
 
 
+def tried(made: Callable[[], Scenario], left: list[int], about: str) -> bool:
+    """Whether a scenario is accepted; one that isn't must be told in lines."""
+    with alarmed():
+        try:
+            scenario = made()
+        except DesimError as error:
+            told(error)
+            return False
+        try:
+            return go_through(scenario, left)
+        except BaseException as error:
+            error.add_note(about)
+            raise
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_mutated_tables(seed: int) -> None:
     draw, accepted, left = random.Random(seed), 0, [45]
     for number in range(1_000):
         table = mutant(draw)
-        with alarmed():
-            try:
-                scenario = from_table(table)
-            except DesimError as error:
-                told(error)
-                continue
-            try:
-                accepted += go_through(scenario, left)
-            except BaseException as error:
-                error.add_note(f"mutant {number} of seed {seed}: {table!r:.3000}")
-                raise
+        made = partial(from_table, table)
+        accepted += tried(made, left, f"mutant {number} of seed {seed}: {table!r:.3000}")
     assert accepted > 50  # else hardly anything was tried
     assert left[0] == 0
 
@@ -279,17 +276,12 @@ def test_mutated_options(seed: int) -> None:
     scenarios = [from_table(base) for base in BASES]
     for number in range(600):
         texts, base = setting_texts(draw), draw.choice(scenarios)
-        with alarmed():
-            try:
-                scenario = prepared(base, options.values(texts), None)
-                list(scenario.trials())
-            except DesimError as error:
-                told(error)
-                continue
-            try:
-                accepted += go_through(scenario, left)
-            except BaseException as error:
-                error.add_note(f"options {number} of seed {seed}: {texts!r:.3000}")
-                raise
+
+        def made(base: Scenario = base, texts: list[str] = texts) -> Scenario:
+            scenario = prepared(base, options.values(texts), None)
+            list(scenario.trials())
+            return scenario
+
+        accepted += tried(made, left, f"options {number} of seed {seed}: {texts!r:.3000}")
     assert accepted > 10
     assert left[0] == 0

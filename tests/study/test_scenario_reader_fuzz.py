@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny import DROP, Table, put
+from tiny import DROP, Table, paths, put
 
 from desim.errors import ScenarioError
 from desim.scenario.scenario import Scenario, bundled, from_table
@@ -45,16 +45,6 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-
-
-def paths(node: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Every place in a table."""
-    items = node.items() if isinstance(node, dict) else enumerate(node)
-    found = []
-    for key, value in items:
-        place = (*at, str(key))
-        found += [place, *(paths(value, place) if isinstance(value, dict | list) else [])]
-    return found
 
 
 PLACES = paths(QUICKSTART)

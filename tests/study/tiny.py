@@ -95,6 +95,16 @@ def put(node: Any, path: list[str], value: Any) -> None:
         node[key] = value
 
 
+def paths(node: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every place in a table."""
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    found = []
+    for key, value in items:
+        place = (*at, str(key))
+        found += [place, *(paths(value, place) if isinstance(value, dict | list) else [])]
+    return found
+
+
 def write(file: Path, changes: Mapping[str, Any] | None = None) -> Path:
     """Writes the tiny scenario, changed, into a file."""
     file.write_text(tomli_w.dumps(tiny(changes)), encoding="utf-8")

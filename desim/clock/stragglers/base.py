@@ -34,7 +34,6 @@ _BLOCK = 64
 
 #: A speed that changes more often between two looks at it would take a second for each of them.
 MOST_CHANGES = 1_000_000
-_LARGEST = float_info.max
 
 
 class Speed(Protocol):
@@ -186,7 +185,8 @@ class CheckedSpeed:
 
     def work_s(self, step: int, start_s: float, duration_s: float) -> float:
         """What the speed says, 0 or more and finite."""
-        return self._checked("work_s", self._speed.work_s(step, start_s, duration_s), _LARGEST)
+        work_s = self._speed.work_s(step, start_s, duration_s)
+        return self._checked("work_s", work_s, float_info.max)
 
     def _checked(self, name: str, given: object, most: float) -> float:
         if isinstance(given, int | float | np.number) and 0 <= given <= most:

@@ -28,7 +28,7 @@ def loads(data: bytes) -> Any:
     try:
         return _plain(_Reader(data).load())
     except Exception as error:  # a broken pickle may raise nearly anything
-        raise ValueError(one_line(f"{type(error).__name__}: {error}")[:200]) from None
+        raise ValueError(one_line(f"{type(error).__name__}: {error}")) from None
 
 
 class _Array:

@@ -18,7 +18,7 @@ from pydantic import model_validator
 
 from desim.errors import ScenarioError
 from desim.schema.paths import regular
-from desim.schema.phrases import short
+from desim.schema.phrases import one_line, short
 from desim.tensors.datasets import _plain_pickle as plain_pickle
 from desim.tensors.datasets._images import Header, Images, ImageSet, Part, default_folder
 
@@ -170,10 +170,9 @@ class CIFAR10(ImageSet):
                             )
                         found[path.name] = stream.read()
         except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, LZMAError) as error:
-            reason = " ".join(str(error).split())
             raise ScenarioError(
-                f"{self.where()}: can't be read ({reason}); must be cifar-10-python.tar.gz or "
-                "cifar-10-binary.tar.gz, whole"
+                f"{self.where()}: can't be read ({one_line(error)}); must be "
+                "cifar-10-python.tar.gz or cifar-10-binary.tar.gz, whole"
             ) from None
         for ending in _FOLDERS.values():
             if all(f"{name}{ending}" in found for name in (*_TRAIN, _TEST)):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from desim.errors import ScenarioError
 from desim.schema.paths import regular
-from desim.schema.phrases import short
+from desim.schema.phrases import one_line, short
 from desim.tensors.datasets._images import (
     Header,
     Images,
@@ -149,10 +149,9 @@ class ImageFolder(ImageSet):
                         return image.height, image.width
                     found = image.convert("RGB")
         except Exception as error:  # a broken image may raise nearly anything
-            reason = " ".join(str(error).split())
             raise ScenarioError(
-                f"{self.where()}: {file} can't be read as a JPEG or PNG ({reason}); replace or "
-                "remove it"
+                f"{self.where()}: {file} can't be read as a JPEG or PNG ({one_line(error)}); "
+                "replace or remove it"
             ) from None
         if self.resize:
             found = found.resize(size[::-1], Image.Resampling.BOX)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from desim.errors import ScenarioError
 from desim.schema.paths import regular
-from desim.schema.phrases import short
+from desim.schema.phrases import one_line, short
 from desim.tensors.datasets._images import Header, Images, ImageSet, Part
 
 
@@ -133,8 +133,7 @@ class _Archive:
             zlib.error,
             LZMAError,
         ) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ScenarioError(f"{self.key}: {name} can't be read ({reason})") from None
+            raise ScenarioError(f"{self.key}: {name} can't be read ({one_line(error)})") from None
 
     def _array(self, name: str, stream: IO[bytes]) -> npt.NDArray[Any]:
         array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)

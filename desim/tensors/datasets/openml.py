@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from desim.errors import ScenarioError
+from desim.schema.own_code import reason
 from desim.tensors.datasets._images import Count, Header, Images, ImageSet, Part, held_out
 
 
@@ -81,10 +82,9 @@ class OpenML(ImageSet):
                     as_frame=False,
                 )
         except Exception as error:  # of the network, of OpenML, or of a broken file
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ScenarioError(
-                f"{self.where()}: can't be had from OpenML ({reason}); needs the network once, "
-                "then the cache is enough"
+                f"{self.where()}: can't be had from OpenML ({reason(error)}); needs the network "
+                "once, then the cache is enough"
             ) from None
         if not isinstance(features, np.ndarray) or features.ndim != 2 or targets is None:
             raise ScenarioError(f"{self.where()}: is no table of images and their classes")
